@@ -1,0 +1,3 @@
+"""SOVEREIGN: an owner-gated research kernel."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Expert caches: traces, policies, the time line and the two-tier runtime."""

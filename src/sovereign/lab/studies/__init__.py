@@ -1,0 +1,1 @@
+"""One file per paper: Claim, Source, Setup, Expected, Falsified if."""

@@ -1,0 +1,65 @@
+"""The draft: every sentence bound to claims. Standard library only; refuses to render."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class SentenceKind(StrEnum):
+    CLAIM = "claim"  # states what the evidence says; must name claim ids or trial ids
+    FRAME = "frame"  # says what this draft or this run did; must not state a finding
+    GAP = "gap"  # says what was not answered
+
+
+@dataclass(frozen=True)
+class Sentence:
+    sentence_id: str
+    text: str
+    kind: SentenceKind
+    claims: tuple[str, ...] = ()
+    trials: tuple[str, ...] = ()
+    facets: tuple[str, ...] = ()
+    citations: tuple[str, ...] = ()  # paper_ids, in order
+
+
+@dataclass(frozen=True)
+class Table:
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    caption: str
+    path: str  # inside the run folder
+    trial_id: str
+
+
+@dataclass(frozen=True)
+class Section:
+    title: str
+    sentences: tuple[Sentence, ...] = ()
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Whether one facet is answered, and with what. `why_not` is set exactly when it is not."""
+
+    facet: str
+    answered: bool
+    by: tuple[str, ...] = ()
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
+class Draft:
+    title: str
+    abstract: tuple[Sentence, ...]
+    sections: tuple[Section, ...]
+    coverage: tuple[Coverage, ...]
+    references: tuple[str, ...]  # paper_ids in order of number
+    stamp: str = "Autonomous draft — owner review required before publication"

@@ -1,0 +1,106 @@
+"""One typed settings object, from a file and the environment; the only reader of the environment. Refuses unknown names in the file.
+
+Order: defaults < `<workspace>/sovereign.toml` < environment (SOVEREIGN_*) < what the command line passes. Secrets never show in a repr.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from sovereign.errors import SettingsInvalid
+
+
+class Settings(BaseSettings):
+    """Every knob with its unit. Keys are read from the environment or the file and are never written anywhere."""
+
+    model_config = SettingsConfigDict(env_prefix="SOVEREIGN_", extra="forbid", frozen=True)
+
+    home: Path = Field(description="the workspace")
+    database_url: str = Field("", description="empty: SQLite inside the workspace; or postgresql://... shared by several workers")
+    owner: str = Field("owner", description="the name that stands beside a signature")
+
+    sources: tuple[str, ...] = Field(
+        ("local", "arxiv", "semantic_scholar", "openalex"), description="where `ask` looks when --sources is not given"
+    )
+    offline: bool = Field(False, description="never open a network connection")
+    http_timeout_s: float = Field(20.0, gt=0, le=300)
+    search_deadline_s: float = Field(60.0, gt=0, description="total for all live sources of one question")
+    results_per_query: int = Field(20, ge=1, le=200)
+    arxiv_base: str = "https://export.arxiv.org/api/query"
+    semantic_scholar_base: str = "https://api.semanticscholar.org/graph/v1"
+    semantic_scholar_key: SecretStr | None = None
+    openalex_base: str = "https://api.openalex.org"
+    openalex_key: SecretStr | None = None
+    crossref_base: str = "https://api.crossref.org"
+    contact_email: str = Field("", description="sent to services that ask for one, only when set")
+
+    model: str = Field("", description="empty: no language model; scripted; openai:NAME; anthropic:NAME; ollama:NAME; nim:NAME")
+    model_base_url: str = ""
+    model_key: SecretStr | None = None
+    model_budget_usd: float = Field(1.0, ge=0, description="cap per run")
+
+    lab: str = Field("off", pattern="^(off|smoke|standard|gpu)$")
+    read_timeout_s: float = Field(60.0, gt=0, description="per document")
+    read_memory_mib: int = Field(2048, ge=256)
+    max_document_mib: int = Field(64, ge=1)
+    max_pages: int = Field(400, ge=1)
+    max_admitted: int = Field(12, ge=1, le=200, description="papers admitted per run")
+    max_claims: int = Field(24, ge=1, le=1000, description="claims kept per run")
+    revision_rounds: int = Field(2, ge=0, le=5)
+    policy_file: Path | None = None
+
+    zenodo_base: str = "https://zenodo.org/api"
+    zenodo_token: SecretStr | None = None
+    key_passphrase: SecretStr | None = Field(None, description="for scripts; people are asked on the terminal")
+    source_date_epoch: int | None = Field(
+        None, validation_alias="SOURCE_DATE_EPOCH", description="fixes the clock (reproducible-builds.org)"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings, env_settings)
+
+
+def default_home() -> Path:
+    """$SOVEREIGN_HOME, else the platform's data folder."""
+    if given := os.environ.get("SOVEREIGN_HOME"):
+        return Path(given).expanduser()
+    from platformdirs import user_data_path
+
+    return user_data_path("sovereign", appauthor=False)
+
+
+def load(workspace: Path | None = None, **overrides: Any) -> Settings:
+    """Raises SettingsInvalid with the name of the setting and what is wrong with it."""
+    home = (workspace or default_home()).expanduser().absolute()
+    chosen = {k: v for k, v in overrides.items() if v is not None}
+    try:
+        from_file = tomllib.loads((home / "sovereign.toml").read_text("utf-8")) if (home / "sovereign.toml").is_file() else {}
+        in_environment = {name for name in Settings.model_fields if f"SOVEREIGN_{name.upper()}" in os.environ}
+        return Settings(**{**{k: v for k, v in from_file.items() if k not in in_environment}, **chosen, "home": home})
+    except tomllib.TOMLDecodeError as exc:
+        raise SettingsInvalid(f"{home / 'sovereign.toml'} is not valid TOML: {exc}.") from exc
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        raise SettingsInvalid(
+            f"Setting {'.'.join(map(str, first['loc']))!r}: {first['msg']}.",
+            mend=f"Look in {home / 'sovereign.toml'} and the SOVEREIGN_* environment.",
+        ) from exc
+
+
+def has_terminal_colours() -> bool:
+    """https://no-color.org: any non-empty NO_COLOR turns colours off."""
+    return not os.environ.get("NO_COLOR")
