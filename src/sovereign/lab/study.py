@@ -210,7 +210,7 @@ def execute(
     try:
         with Contention() as contention:
             result = study.run(Context(preset, factors, seed, folder, progress))
-    except Exception as exc:  # noqa: BLE001  # the failure is sealed as evidence, then raised again
+    except Exception as exc:  # the failure is sealed as evidence, then raised again
         failed = replace(blank, error=f"{type(exc).__name__}: {exc}")
         _write(folder, replace(failed, digest=trial_digest(failed)))
         raise
