@@ -1,0 +1,9 @@
+"""The readers in the order in which they are asked. Imports every reader's module, none of which imports its heavy library before it reads."""
+
+from __future__ import annotations
+
+from sovereign.ports import Reader
+from sovereign.readers.markdown import MarkdownReader
+from sovereign.readers.plain import PlainReader
+
+READERS: tuple[Reader, ...] = (MarkdownReader(), PlainReader())
