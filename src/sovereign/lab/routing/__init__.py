@@ -21,7 +21,8 @@ class RouterContext:
 
     layer: 0-based. modality_T: long, TEXT or VISION. attention_BHSS: this layer's attention rows (sum to 1), with B * S = T.
     attention_norm_T and residual_norm_T: Euclidean norms of the attention output and of the residual stream it was added to.
-    step: optimiser steps done. sample_T: long, which sample each token belongs to. keep_T: bool, False for padding (routed, never counted).
+    step: optimiser steps done. sample_T: long, which sample each token belongs to, of `samples`. keep_T: bool, False for padding (routed,
+    never counted). token_T: long, the identity of each token (text: vocabulary id). score_TM: soft modality scores after the layer below.
     """
 
     layer: int
@@ -33,6 +34,9 @@ class RouterContext:
     step: int = 0
     sample_T: Tensor | None = None
     keep_T: Tensor | None = None
+    samples: int | None = None
+    token_T: Tensor | None = None
+    score_TM: Tensor | None = None
 
 
 @dataclass(frozen=True)
