@@ -6,6 +6,8 @@ Axis letters: T tokens, K slots per token, S = T*K slots, D width, E experts, F 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -24,12 +26,15 @@ def swiglu_experts(
     gate_up_EGD: (E, 2F, D), gate rows first. down_EDF: (E, D, F). Returns (T, D) in x's dtype.
     Deterministic: the sum over K runs in slot order.
     """
-    experts = gate_up_EGD.shape[0]
-    if experts == 1 and idx_TK.shape[1] == 1 and computed_TK is None:
+    if gate_up_EGD.shape[0] == 1 and idx_TK.shape[1] == 1 and computed_TK is None:
         return _expert(x_TD, gate_up_EGD[0], down_EDF[0]) * weight_TK.to(x_TD.dtype)
-    if x_TD.is_cuda and computed_TK is None and x_TD.dtype == torch.bfloat16 and not torch.is_grad_enabled():
-        return _grouped_cuda(x_TD, idx_TK, weight_TK, gate_up_EGD, down_EDF)
-    return _sorted_loop(x_TD, idx_TK, weight_TK, gate_up_EGD, down_EDF, computed_TK)
+    if x_TD.is_cuda and computed_TK is None:
+        if torch.is_autocast_enabled("cuda"):
+            # autocast does not reach grouped products; the master weights stay in fp32.
+            x_TD, gate_up_EGD, down_EDF = (t.to(torch.get_autocast_dtype("cuda")) for t in (x_TD, gate_up_EGD, down_EDF))
+        if x_TD.dtype == torch.bfloat16:
+            return grouped(x_TD, idx_TK, weight_TK, gate_up_EGD, down_EDF)
+    return sorted_loop(x_TD, idx_TK, weight_TK, gate_up_EGD, down_EDF, computed_TK)
 
 
 def _expert(x_ND: Tensor, gate_up_GD: Tensor, down_DF: Tensor) -> Tensor:
@@ -37,7 +42,7 @@ def _expert(x_ND: Tensor, gate_up_GD: Tensor, down_DF: Tensor) -> Tensor:
     return F.linear(F.silu(gate_NF) * up_NF, down_DF)
 
 
-def _sorted_loop(
+def sorted_loop(
     x_TD: Tensor, idx_TK: Tensor, weight_TK: Tensor, gate_up_EGD: Tensor, down_EDF: Tensor, computed_TK: Tensor | None
 ) -> Tensor:
     tokens, slots = idx_TK.shape
@@ -66,14 +71,33 @@ def _hit(counts: list[int]) -> list[int]:
     return [e for e, c in enumerate(counts[:-1]) if c]
 
 
-def _grouped_cuda(x_TD: Tensor, idx_TK: Tensor, weight_TK: Tensor, gate_up_EGD: Tensor, down_EDF: Tensor) -> Tensor:
-    """One grouped product per projection, no host synchronisation; needs bf16 and torch >= 2.8."""
+class _Permute(torch.autograd.Function):
+    """Rows in a new order; the gradient is a gather too, so it is deterministic where index_add would not be (CUDA atomics)."""
+
+    @staticmethod
+    def forward(ctx: Any, x_SD: Tensor, order_S: Tensor, inverse_S: Tensor) -> Tensor:
+        ctx.save_for_backward(order_S, inverse_S)
+        return x_SD.index_select(0, order_S)
+
+    @staticmethod
+    def backward(ctx: Any, grad_SD: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        _order_S, inverse_S = ctx.saved_tensors
+        return grad_SD.index_select(0, inverse_S), None, None
+
+
+def grouped(x_TD: Tensor, idx_TK: Tensor, weight_TK: Tensor, gate_up_EGD: Tensor, down_EDF: Tensor) -> Tensor:
+    """One grouped product per projection and no host synchronisation: the path for CUDA. Needs bf16 and torch >= 2.8."""
     tokens, slots = idx_TK.shape
-    grouped = getattr(F, "grouped_mm", None) or torch._grouped_mm
+    product = getattr(F, "grouped_mm", None) or torch._grouped_mm
     sorted_S, order_S = torch.sort(idx_TK.reshape(-1), stable=True)
-    offsets_E = torch.searchsorted(sorted_S, torch.arange(gate_up_EGD.shape[0], device=x_TD.device), right=True).to(torch.int32)
-    x_SD = x_TD.index_select(0, torch.div(order_S, slots, rounding_mode="floor"))
-    gate_SF, up_SF = grouped(x_SD, gate_up_EGD.transpose(1, 2), offs=offsets_E).chunk(2, dim=-1)
-    y_SD = grouped(F.silu(gate_SF) * up_SF, down_EDF.transpose(1, 2), offs=offsets_E)
-    out_SD = torch.empty_like(y_SD).index_copy_(0, order_S, y_SD)
-    return torch.bmm(weight_TK.to(x_TD.dtype).unsqueeze(1), out_SD.view(tokens, slots, -1)).squeeze(1)
+    edges_E = torch.arange(gate_up_EGD.shape[0], device=x_TD.device, dtype=sorted_S.dtype)
+    offsets_E = torch.searchsorted(sorted_S, edges_E, right=True, out_int32=True)
+    inverse_S = torch.empty_like(order_S).scatter_(0, order_S, torch.arange(order_S.numel(), device=x_TD.device))
+    if torch.is_grad_enabled():
+        x_SD = _Permute.apply(x_TD.unsqueeze(1).expand(-1, slots, -1).reshape(tokens * slots, -1), order_S, inverse_S)
+    else:
+        x_SD = x_TD.index_select(0, order_S // slots)
+    gate_SF, up_SF = product(x_SD, gate_up_EGD.transpose(1, 2), offs=offsets_E).chunk(2, dim=-1)
+    y_SD = product(F.silu(gate_SF) * up_SF, down_EDF.transpose(1, 2), offs=offsets_E)
+    y_SD = _Permute.apply(y_SD, inverse_S, order_S)
+    return torch.bmm(weight_TK.to(x_TD.dtype).unsqueeze(1), y_SD.view(tokens, slots, -1)).squeeze(1)

@@ -271,8 +271,8 @@ def _prob_problems(trace: RoutingTrace) -> list[str]:
 def _softmaxed_twice(probs: NDArray[np.float32]) -> bool:
     """Whether the log-probabilities, shifted to sum to 1, are themselves a distribution with structure.
 
-    If q = softmax(p) with p >= 0 and sum p = 1, then p = log q + (1 - sum log q) / E exactly. Raw-logit softmaxes give negative "p" as soon as
-    the logits spread by more than 1/E. (The OLMoE family once returned softmaxed router_logits: transformers issue 45120.)
+    If q = softmax(p) with p >= 0 and sum p = 1, then p = log q + (1 - sum log q) / E exactly. Softmaxes of raw logits give a negative "p" as
+    soon as the logits spread by more than 1/E. (The OLMoE family once returned softmaxed router_logits: transformers issue 45120.)
     """
     experts = probs.shape[-1]
     logs = np.log(np.maximum(probs, 1e-12))
