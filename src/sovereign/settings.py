@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     search_deadline_s: float = Field(60.0, gt=0, description="total for all live sources of one question")
     results_per_query: int = Field(20, ge=1, le=200)
     arxiv_base: str = "https://export.arxiv.org/api/query"
+    arxiv_interval_s: float = Field(
+        3.0, ge=0, le=60, description="pause between requests; arXiv's terms ask for 3 s, only a mirror may have less"
+    )
     semantic_scholar_base: str = "https://api.semanticscholar.org/graph/v1"
     semantic_scholar_key: SecretStr | None = None
     openalex_base: str = "https://api.openalex.org"
