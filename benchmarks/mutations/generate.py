@@ -18,11 +18,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import lexicon
-import rules
-from paragraphs import PARAGRAPHS
+from benchmarks.mutations import lexicon, rules
+from benchmarks.mutations.paragraphs import PARAGRAPHS
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 CORPORA = ("own", "arxiv", "pmlr")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import lexicon as words
+from benchmarks.mutations import lexicon as words
 
 Rule = Callable[[str, random.Random, "Setting"], "tuple[str, str] | None"]
 
@@ -246,7 +246,7 @@ def swap_numbers(sentence: str, rng: random.Random, setting: Setting) -> tuple[s
     for i, a in enumerate(found):
         for b in found[i + 1 :]:
             between = sentence[a.end : b.start]
-            plain = re.fullmatch(r"(?:\s?\\?%)?\s*(?:[-–~,/×]|and|or|to|x|,\s*and)?\s*", between)
+            plain = re.fullmatch(r"[\s\d.,/×%\\–~-]*(?:and|or|to|x)?[\s\d.,]*", between)
             listed = plain and not re.search(r"\brespectively\b|\bfrom\s*$", sentence[b.end :] + " " + a.before[-6:])
             if (
                 listed

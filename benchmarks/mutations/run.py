@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from generate import Case, generate
+from benchmarks.mutations.generate import Case, generate
 
 if TYPE_CHECKING:
     from sovereign.records import Document
