@@ -37,7 +37,7 @@ def cohens_d_from_moments(mean_a: float, sd_a: float, n_a: int, mean_b: float, s
     pooled = ((n_a - 1) * sd_a**2 + (n_b - 1) * sd_b**2) / (n_a + n_b - 2)
     if pooled <= 0:
         raise LabInput("Both groups have no spread, so an effect size does not exist.", mend="Use more or longer prompts.")
-    return (mean_a - mean_b) / math.sqrt(pooled)
+    return float((mean_a - mean_b) / math.sqrt(pooled))
 
 
 def cohens_d(a: Sequence[float] | Floats, b: Sequence[float] | Floats) -> float:
@@ -161,12 +161,19 @@ def separation(similarity: Floats, labels: NDArray[np.int64]) -> Separation:
     )
 
 
-def separation_draws(similarity: Floats, labels: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """(d, gap) per row of `counts` (B, N). A pair weighs the product of its prompts' multiplicities; a prompt is never paired with itself."""
+class Draws(NamedTuple):
+    """One value per bootstrap draw (B,)."""
+
+    d: Floats
+    gap: Floats
+    within: Floats
+
+
+def separation_draws(similarity: Floats, labels: NDArray[np.int64], counts: NDArray[np.int64]) -> Draws:
+    """Per row of `counts` (B, N): a pair weighs the product of its prompts' multiplicities; a prompt is never paired with itself."""
     same = (labels[:, None] == labels[None, :]).astype(np.float64)
-    np.fill_diagonal(same, 0.0)
     other = 1.0 - same
-    np.fill_diagonal(other, 0.0)
+    np.fill_diagonal(same, 0.0)
     c = counts.astype(np.float64)
 
     def moments(pairs: Floats) -> tuple[Floats, Floats, Floats]:
@@ -178,9 +185,8 @@ def separation_draws(similarity: Floats, labels: NDArray[np.int64], counts: NDAr
     with np.errstate(divide="ignore", invalid="ignore"):
         n_w, mean_w, ss_w = moments(same)
         n_a, mean_a, ss_a = moments(other)
-        gap = mean_w - mean_a
-        d = gap / np.sqrt((ss_w + ss_a) / (n_w + n_a - 2))
-    return d, gap
+        d = (mean_w - mean_a) / np.sqrt((ss_w + ss_a) / (n_w + n_a - 2))
+    return Draws(d, mean_w - mean_a, mean_w)
 
 
 def permuted_gaps(similarity: Floats, labels: NDArray[np.int64], permutations: int, seed: int) -> Floats:
