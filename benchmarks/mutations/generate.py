@@ -101,7 +101,7 @@ def pmlr_sources() -> Iterator[Source]:
 def _typeset_debris(sentence: str) -> bool:
     """True when a page's headings, list marks or references have run into the sentence."""
     return bool(
-        re.search(r"[•⇥∈≈{}]|\.\s\d|\bpages\b|Conference|\bet al\b", sentence)
+        re.search(r"[•⇥∈≈{}]|\.\s\d|\bpages\b|Conference|Workshop|\bet al\b", sentence)
         or re.search(r"\s\d{1,2}\.$|\b\d+(?:\.\d+)*\s[A-Z][a-z]+\s[A-Z]?[a-z]+\s[A-Z]|^[A-Z]\s(?!\w+s?\sis)[A-Z]", sentence)
         or re.search(r"[a-z]\s\d+(?:\.\d+)+\s[A-Z]", sentence)
     )

@@ -52,7 +52,8 @@ SCOPE_SWAPS: tuple[tuple[str, str], ...] = (
 # A modal or an adverb of doubt, and what a claim without the doubt would say. "{v}" is the verb that follows.
 HEDGES: tuple[tuple[str, str], ...] = (
     (r"\b(?:may|might|could) be\b", "is"), (r"\b(?:may|might|could) ([a-z]+)\b", "{v}"), (r"\bappears? to be\b", "is"),
-    (r"\bseems? to be\b", "is"), (r"\bsuggests? that\b", "proves that"), (r"\bsuggesting that\b", "proving that"),
+    (r"\bseems? to be\b", "is"), (r"\bsuggests that\b", "proves that"),
+    (r"\bsuggest that\b", "prove that"), (r"\bsuggesting that\b", "proving that"),
     (r"\bis likely to\b", "is certain to"), (r"\bis probably\b", "is certainly"), (r"\bpotentially\b", "certainly"),
     (r"\bis possibly\b", "is certainly"),
 )  # fmt: skip
@@ -101,3 +102,11 @@ NOT_A_SYSTEM: tuple[str, ...] = (
 SENTENCE_OPENERS: frozenset[str] = frozenset(
     "The A An Its Our We Without Accuracy Latency Decoding Throughput Experiments Extensive Results Applying Using Inference Training".split()
 )
+
+# Heads of a sentence that connect it to the one before and do not belong at its end.
+CONNECTIVES: frozenset[str] = frozenset(
+    {
+        "In addition", "In contrast", "In particular", "In general", "In total", "In short", "In turn", "In practice", "In summary",
+        "For example", "For instance", "On the contrary", "On the other hand", "At the same time", "On average", "At its core",
+    }
+)  # fmt: skip

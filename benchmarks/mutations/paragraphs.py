@@ -88,4 +88,32 @@ PARAGRAPHS: dict[str, str] = {
         "The first token takes 2.6 s with Junco and 1.9 s with MoonOffload. "
         "Junco suggests that storage bandwidth is usually the bottleneck."
     ),
+    "kestrel": (
+        "KestrelMoE is 1.7x faster than StaticEP on Jetson Orin Nano at batch size 1. "
+        "OrbitCache exceeds KestrelMoE by 3.1 points in hit ratio. "
+        "LarkPack uses 40% less memory than OrbitCache on MMLU. "
+        "KestrelMoE may lose its lead on larger boards. "
+        "The prefetcher could help other models with shared experts."
+    ),
+    "plover": (
+        "PloverNet surpasses DuneLM-2B by 5.4 points on GSM8K. "
+        "TideMoE-12B outperforms PloverNet on HumanEval by 2.2 points. "
+        "PloverNet improves decoding speed by up to 35% on H100 GPUs. "
+        "It seems to be robust to the choice of the seed. "
+        "The router is likely to collapse without the auxiliary loss."
+    ),
+    "rook": (
+        "RookServe delivers 2150 tokens/s on one A100, compared with 1480 tokens/s for MoonOffload. "
+        "With 8 A100 GPUs it serves up to 9600 tokens/s. "
+        "The tail latency of RookServe is 310 ms, and MoonOffload has a tail latency of 545 ms. "
+        "Its scheduler typically needs less than 3 ms per step. "
+        "Larger clusters might need another scheduler."
+    ),
+    "swift": (
+        "SwiftGate skips the router in 4 of 24 layers. "
+        "Perplexity on WikiText-103 grows from 12.6 to 12.9, and prefill becomes 9% faster. "
+        "SwiftGate is slower than PloverNet in decode by 4%. "
+        "In some settings the skipped layers are the first ones. "
+        "The authors suggest that skipping hurts long documents."
+    ),
 }

@@ -301,7 +301,8 @@ def drop_hedge(sentence: str, rng: random.Random, setting: Setting) -> tuple[str
         if "{v}" in new:
             if match.group(1) in ("not", "also", "be", "have", "even", "still", "only") or match.group(1).endswith("ly"):
                 continue
-            new = third_person(match.group(1))
+            plural = re.search(r"[a-z]{3,}s\s$", sentence[: match.start()]) and not re.search(r"ss\s$", sentence[: match.start()])
+            new = match.group(1) if plural else third_person(match.group(1))
         return sentence[: match.start()] + new + sentence[match.end() :], f"{match.group(0)} -> {new}"
     return None
 
@@ -326,14 +327,20 @@ def trim(sentence: str, rng: random.Random, setting: Setting) -> tuple[str, str]
 def reorder(sentence: str, rng: random.Random, setting: Setting) -> tuple[str, str] | None:
     """A short adverbial moved from the head to the end or the other way; the words stay."""
     head = re.match(r"((?:On|At|With|For|Under|In) [^,;:]{3,40}), ([^,;:]+)\.$", sentence)
-    if head:
+    if head and head.group(1) not in words.CONNECTIVES and not re.match(r"(?:In this|In doing|In our) ", head.group(1)):
         rest = head.group(2)
         return f"{_first_upper(rest)} {head.group(1)[0].lower()}{head.group(1)[1:]}.", "adverbial moved to the end"
-    tail = re.match(r"([^,;:]{15,}) ((?:on|at|under|across) (?:a |an |the )?[\w.-]+(?: [\w.-]+){0,3})\.$", sentence)
-    if tail and not re.search(r"\b(?:on|at|under|across|by|based|depends?|focus\w*|trained|and)$", tail.group(1)):
+    tail = re.match(r"([^,;:]{15,}) ((?:on|at|under|across) (?!\d)(?:a |an |the )?[\w.-]+(?: [\w.-]+){0,3})\.$", sentence)
+    twice = tail and re.search(r"\b(?:on|at|under|across|by|and|while|whereas|but)\b", tail.group(1)[8:])
+    if (
+        tail
+        and not twice
+        and not re.search(r"\bby\b|\d\s?%", tail.group(2))
+        and not re.search(r"\b(?:based|depends?|focus\w*|trained)$", tail.group(1))
+    ):
         rest = tail.group(1)
         first = rest.split()[0]
-        common = first.isalpha() and first[1:].islower() and not re.search(rf"[a-z,] {first}\b", setting.source)
+        common = first.isalpha() and first[1:] == first[1:].lower() and not re.search(rf"[a-z,] {first}\b", setting.source)
         if common and first not in words.SENTENCE_OPENERS:
             return None
         rest = rest[0].lower() + rest[1:] if common else rest
