@@ -1,0 +1,374 @@
+"""The compiled inner loop of the time line; its model is described in timeline.py, the admission rules in simulate.py.
+
+Imports numpy and the replay's compiled admission. Refuses nothing: timeline.run has checked everything before it comes here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sovereign.lab.caching.simulate import _admit, compiled
+
+KEYS = {"lru": 0, "lfu": 1, "lfru": 2, "static": 3, "belady": 4, "expected": 5, "stale": 6, "fifo": 7}
+LRU, LFU, LFRU, STATIC, BELADY, EXPECTED, STALE, FIFO = range(8)
+HITS, LATE, MISSES, DEMAND, PREFETCH, WASTED, BYPASSED, PEAK, STREAMED, HORIZON = range(10)
+FAR = 1 << 60
+
+
+class Rules(NamedTuple):
+    """The strategy as numbers."""
+
+    layers: int
+    experts: int
+    groups: int
+    capacity: int
+    mode: int
+    bypass: bool
+    at_gate: bool
+    protect: bool
+    load_all: bool
+    overlap: bool
+    pipelined: bool
+    horizon: int
+    widest: int  # 0: the horizon stays
+    feedback: int
+    decay: float
+    transfer_s: float
+    attention_s: float
+    attention_token_s: float
+    expert_s: float
+    expert_token_s: float
+    head_s: float
+
+
+class Trace(NamedTuple):
+    """The events and what is predicted about them."""
+
+    ids: NDArray[np.int32]
+    load: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    step_tokens: NDArray[np.int32]
+    exposed: NDArray[np.float64]
+    future: NDArray[np.int64]
+    plan_offsets: NDArray[np.int64]
+    plan_targets: NDArray[np.int64]
+    plan_rows: NDArray[np.int64]
+    plan_ids: NDArray[np.int32]
+
+
+class State(NamedTuple):
+    """The fast tier. where: slot of each expert or -1; ready: when its copy is complete; needed: stamp of the last event that needs it;
+    flag, aim: fetched ahead and unused, for which event; following: its true next event (oracles); lists, counts, listed, valid: what is
+    predicted for each layer of this step and the next (by parity)."""
+
+    slots: NDArray[np.int32]
+    used: NDArray[np.int64]
+    where: NDArray[np.int32]
+    ready: NDArray[np.float64]
+    key: NDArray[np.float64]
+    score: NDArray[np.float64]
+    order: NDArray[np.float64]
+    needed: NDArray[np.int64]
+    flag: NDArray[np.int8]
+    aim: NDArray[np.int64]
+    following: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    lists: NDArray[np.int32]
+    counts: NDArray[np.int64]
+    listed: NDArray[np.int8]
+    valid: NDArray[np.int64]
+    clock: NDArray[np.int64]
+    tally: NDArray[np.int64]
+
+
+def fresh(rules: Rules, events: int, weights: NDArray[np.float64]) -> State:
+    """An empty fast tier."""
+    total = rules.layers * rules.experts
+    return State(
+        slots=np.zeros((rules.groups, max(rules.capacity, 1)), np.int32),
+        used=np.zeros(rules.groups, np.int64),
+        where=np.full(total, -1, np.int32),
+        ready=np.zeros(total),
+        key=weights.copy() if rules.mode == STATIC else np.zeros(total),
+        score=np.zeros(total),
+        order=np.zeros(total),
+        needed=np.zeros(total, np.int64),
+        flag=np.zeros(total, np.int8),
+        aim=np.zeros(total, np.int64),
+        following=np.full(total, events, np.int64),
+        weights=weights,
+        lists=np.zeros((2, rules.layers, rules.experts), np.int32),
+        counts=np.zeros((2, rules.layers), np.int64),
+        listed=np.zeros((2, total), np.int8),
+        valid=np.full((2, rules.layers), -1, np.int64),
+        clock=np.ones(1, np.int64),
+        tally=np.zeros(10, np.int64),
+    )
+
+
+@compiled
+def wanted_at(e, now, ru, st):  # type: ignore[no-untyped-def]
+    """The next event >= now at which `e` is predicted, or a far one."""
+    layer = e // ru.experts
+    step = now // ru.layers
+    for s in (step, step + 1):
+        target = s * ru.layers + layer
+        if target >= now and st.valid[s & 1, layer] == s and st.listed[s & 1, e]:
+            return target
+    return FAR
+
+
+@compiled
+def retention(e, now, ru, st):  # type: ignore[no-untyped-def]
+    """High stays. Unpredicted experts by key; predicted ones above all of them, the nearest highest."""
+    if ru.mode == BELADY:
+        return -float(st.following[e])
+    if ru.protect:
+        target = wanted_at(e, now, ru, st)
+        if target < FAR:
+            return 1e15 - float(target)
+    if ru.mode == EXPECTED:
+        ahead = (e // ru.experts - now % ru.layers) % ru.layers
+        return -(ahead + ru.layers * st.weights[e])
+    if ru.mode == STALE and st.flag[e]:
+        return st.key[e] + (1e12 if st.aim[e] >= now else -1e12)  # fetched ahead: fresh until its layer has passed, then the stalest
+    if ru.mode == FIFO:
+        return st.order[e]
+    return st.key[e]
+
+
+@compiled
+def take_row(target, ids, lo, hi, ru, st):  # type: ignore[no-untyped-def]
+    """The row becomes the prediction for `target`; what was predicted for it before is forgotten."""
+    s, layer = target // ru.layers, target % ru.layers
+    p = s & 1
+    for q in range(st.counts[p, layer]):
+        st.listed[p, st.lists[p, layer, q]] = 0
+    st.counts[p, layer] = hi - lo
+    st.valid[p, layer] = s
+    for q in range(lo, hi):
+        st.lists[p, layer, q - lo] = ids[q]
+        st.listed[p, ids[q]] = 1
+
+
+@compiled
+def prefetch_victim(group, target, first, start, stamp, ru, st):  # type: ignore[no-untyped-def]
+    """Whose slot a prefetch for `target` may take: nobody's that is needed now, still arriving, or wanted no later; -1 for none."""
+    best, low = -1, 0.0
+    for k in range(st.used[group]):
+        v = st.slots[group, k]
+        if st.needed[v] == stamp or st.ready[v] > start:
+            continue
+        if ru.protect and wanted_at(v, first, ru, st) <= target:
+            continue
+        if ru.mode == BELADY and st.following[v] <= target:
+            continue
+        x = retention(v, first, ru, st)
+        if best < 0 or x < low or (x == low and v < best):
+            best, low = v, x
+    return best
+
+
+@compiled
+def advance(until, link, now_s, first, reach, last, stamp, ru, st):  # type: ignore[no-untyped-def]
+    """Starts prefetches for events first..first+reach-1 while the link is free before `until`; gives back when the link is free next."""
+    for target in range(first, min(first + reach, last)):
+        s, layer = target // ru.layers, target % ru.layers
+        p = s & 1
+        if st.valid[p, layer] != s:
+            continue
+        g = layer if ru.groups > 1 else 0
+        for q in range(st.counts[p, layer]):
+            e = st.lists[p, layer, q]
+            if st.where[e] >= 0:
+                continue
+            start = max(link, now_s)
+            if start >= until:
+                return link
+            if st.used[g] < ru.capacity:
+                st.slots[g, st.used[g]] = e
+                st.where[e] = st.used[g]
+                st.used[g] += 1
+            else:
+                victim = prefetch_victim(g, target, first, start, stamp, ru, st)
+                if victim < 0:
+                    if ru.groups == 1 and ru.protect:
+                        return link  # farther targets have weaker rights
+                    break
+                if st.flag[victim]:
+                    st.tally[WASTED] += 1
+                    st.flag[victim] = 0
+                st.slots[g, st.where[victim]] = e
+                st.where[e] = st.where[victim]
+                st.where[victim] = -1
+            link = start + ru.transfer_s
+            st.ready[e] = link
+            st.flag[e] = 1
+            st.aim[e] = target
+            st.order[e] = float(st.clock[0])
+            st.clock[0] += 1
+            if ru.mode == LRU or ru.mode == STALE:
+                st.key[e] = first  # counts as a use: touched for the event that comes
+            st.tally[PREFETCH] += 1
+    return link
+
+
+@compiled
+def touch(e, a, i, n, ru, st, future):  # type: ignore[no-untyped-def]
+    """The key of an expert that event i uses (access a)."""
+    st.flag[e] = 0
+    if ru.mode == LRU or ru.mode == STALE:
+        st.key[e] = i + 1
+    elif ru.mode == LFU:
+        st.key[e] = np.floor(st.key[e]) + 1.0 + (i + 1) / (n + 2.0)
+    elif ru.mode == LFRU:
+        now = ru.decay * (i // ru.layers)
+        st.key[e] = now + (np.log1p(np.exp(st.key[e] - now)) if st.key[e] > 0.0 else 0.0) + 1e-9
+    elif ru.mode == BELADY:
+        st.following[e] = future[a]
+
+
+@compiled
+def timeline(tr, ru, st, preload, missed, candidates, victims, step_s, stall_s):  # type: ignore[no-untyped-def]
+    """Runs all events; fills step_s and stall_s (S,) and the tally."""
+    n = len(tr.offsets) - 1
+    if ru.mode == BELADY:
+        for i in range(n - 1, -1, -1):
+            for a in range(tr.offsets[i], tr.offsets[i + 1]):
+                st.following[tr.ids[a]] = i
+    for e in preload:
+        g = e // ru.experts if ru.groups > 1 else 0
+        if st.used[g] < ru.capacity:
+            st.slots[g, st.used[g]] = e
+            st.where[e] = st.used[g]
+            st.used[g] += 1
+    reach = ru.horizon
+    stalls = 0
+    wasted_before = 0
+    t = 0.0
+    link = 0.0
+    step_start = 0.0
+    for i in range(n):
+        s, layer = i // ru.layers, i % ru.layers
+        g = layer if ru.groups > 1 else 0
+        stamp = i + 1
+        if layer == 0:
+            # the predictor's time, less what the step before covers when it is pipelined
+            extra = tr.exposed[s]
+            if ru.pipelined and s > 0:
+                extra = max(0.0, extra - step_s[s - 1])
+            step_start = t
+            t += extra
+        begin = t
+        t += ru.attention_s + ru.attention_token_s * tr.step_tokens[s]
+        if layer == 0:
+            t += ru.head_s
+        if not ru.at_gate:
+            for r in range(tr.plan_offsets[i], tr.plan_offsets[i + 1]):
+                take_row(tr.plan_targets[r], tr.plan_ids, tr.plan_rows[r], tr.plan_rows[r + 1], ru, st)
+        link = advance(t, link, begin, i, reach, n, -1, ru, st)
+        # the true gate is known: correction drops what was predicted for this event
+        if st.valid[s & 1, layer] == s:
+            st.valid[s & 1, layer] = -1
+        m = 0
+        arrival = 0.0
+        late_cost = -1.0
+        done_s = t
+        for a in range(tr.offsets[i], tr.offsets[i + 1]):
+            e = tr.ids[a]
+            st.needed[e] = stamp
+            cost = ru.expert_s + ru.expert_token_s * tr.load[a]
+            if st.where[e] < 0:
+                missed[m] = e
+                m += 1
+                st.tally[MISSES] += 1
+            elif st.ready[e] > t:
+                st.tally[LATE] += 1
+                arrival, late_cost = st.ready[e], cost
+            else:
+                st.tally[HITS] += 1
+                done_s += cost
+            touch(e, a, i, n, ru, st, tr.future)
+        demanded = m
+        if ru.load_all:
+            for e in range(layer * ru.experts, (layer + 1) * ru.experts):
+                if st.needed[e] != stamp:
+                    st.needed[e] = stamp
+                    if st.where[e] < 0:
+                        missed[m] = e
+                        m += 1
+        stall = 0.0
+        if late_cost >= 0.0:
+            stall += max(0.0, arrival - done_s)
+            done_s = max(done_s, arrival) + late_cost
+        if m > 0:
+            link = max(link, t)
+            for j in range(m):
+                e = missed[j]
+                link += ru.transfer_s
+                st.ready[e] = link
+                st.order[e] = float(st.clock[0])
+                st.clock[0] += 1
+                if j < demanded:
+                    if ru.overlap:
+                        stall += max(0.0, link - done_s)
+                        done_s = max(done_s, link)
+                    # its tokens: found again by id inside the event
+                    lo, hi = tr.offsets[i], tr.offsets[i + 1]
+                    while lo < hi:
+                        mid = (lo + hi) // 2
+                        if tr.ids[mid] < e:
+                            lo = mid + 1
+                        else:
+                            hi = mid
+                    done_s += ru.expert_s + ru.expert_token_s * tr.load[lo]
+            if not ru.overlap:
+                stall += link - t
+                done_s += link - t
+            if ru.load_all and link > done_s:
+                stall += link - done_s
+                done_s = link
+            st.tally[DEMAND] += m
+            for j in range(m):
+                st.score[missed[j]] = retention(missed[j], i + 1, ru, st)
+            for k in range(st.used[g]):
+                e = st.slots[g, k]
+                st.score[e] = retention(e, i + 1, ru, st)
+                if st.ready[e] > t and st.needed[e] != stamp:
+                    st.score[e] = 2e15  # still arriving: its slot is not free
+                    st.needed[e] = stamp
+            admitted, gone = _admit(
+                g, stamp, missed, m, st.slots, st.used, st.where, st.score, st.needed, candidates, victims, ru.capacity, ru.bypass
+            )
+            st.tally[BYPASSED] += m - admitted
+            if m > admitted:
+                st.tally[STREAMED] = 2
+            for k in range(gone):
+                if st.flag[victims[k]]:
+                    st.flag[victims[k]] = 0
+                    st.tally[WASTED] += 1
+        if ru.at_gate:
+            for r in range(tr.plan_offsets[i], tr.plan_offsets[i + 1]):
+                take_row(tr.plan_targets[r], tr.plan_ids, tr.plan_rows[r], tr.plan_rows[r + 1], ru, st)
+        link = advance(done_s, link, t, i + 1, reach, n, stamp, ru, st)
+        t = done_s
+        stall_s[s] += stall
+        held = 0
+        for k in range(ru.groups):
+            held += st.used[k]
+        st.tally[PEAK] = max(st.tally[PEAK], held)
+        st.tally[HORIZON] += reach
+        if ru.widest > 0:
+            if stall > 0.0:
+                stalls += 1
+            if stalls >= ru.feedback:
+                reach = min(reach + 1, ru.widest)
+                stalls, wasted_before = 0, st.tally[WASTED]
+            elif st.tally[WASTED] - wasted_before >= ru.feedback:
+                reach = max(reach - 1, 1)
+                stalls, wasted_before = 0, st.tally[WASTED]
+        if layer == ru.layers - 1:
+            step_s[s] = t - step_start
