@@ -1,0 +1,202 @@
+"""Reads quantities: numbers in every form papers use, with unit, spread, range and relation. Imports records and units; refuses dates, citations and
+numbers that are parts of names (the scanner keeps those away)."""
+
+from __future__ import annotations
+
+import re
+
+from sovereign.kernel.language.units import MAGNITUDE_RE, MAGNITUDES, UNIT_RE, canonical
+from sovereign.records import Relation, Value
+
+NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+_EXPONENT = re.compile(r"[eE](?P<e>[+\-−]?\d{1,3})(?![\w.])|\s?[×x·*]\s?10\s?(?:\^|\*\*)?\s?\{?(?P<p>[+\-−–]?\d{1,3})\}?(?![\w%])")
+_SPREAD = re.compile(rf"\s?(?:±|\+/[-−–]|\+-|\\pm)\s?(?P<n>{NUMBER})")
+_RANGE = re.compile(rf"(?:\s?[–—]\s?|-|\s(?:to|and)\s)(?P<sign>[-−–]?)(?P<n>{NUMBER})")
+_NUMBER = re.compile(NUMBER)
+WORDS: dict[str, float] = {
+    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13,
+    "fourteen": 14, "fifteen": 15, "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50,
+    "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100, "dozen": 12, "thousand": 1e3, "million": 1e6, "billion": 1e9, "zero": 0,
+}  # fmt: skip
+RATIOS: dict[str, float] = {
+    "twice": 2, "thrice": 3, "twofold": 2, "threefold": 3, "fourfold": 4, "fivefold": 5, "tenfold": 10, "double": 2, "doubles": 2, "doubled": 2,
+    "doubling": 2, "triple": 3, "triples": 3, "tripled": 3, "tripling": 3, "quadruple": 4, "quadruples": 4, "quadrupled": 4, "half": 0.5, "halves": 0.5,
+    "halved": 0.5, "halving": 0.5, "halve": 0.5, "quarter": 0.25, "one-third": 1 / 3, "two-thirds": 2 / 3, "three-quarters": 0.75, "one-half": 0.5,
+    "one-quarter": 0.25, "one-fifth": 0.2, "one-tenth": 0.1, "two-fifths": 0.4, "order-of-magnitude": 10,
+}  # fmt: skip
+_WORD_UNIT = re.compile(
+    r"(?:[ \-](?:and[ ])?(?P<tens>one|two|three|four|five|six|seven|eight|nine))?(?:[ \-](?P<mag>hundred|thousand|million|billion))?"
+)
+_BEFORE: tuple[tuple[re.Pattern[str], Relation], ...] = (
+    (re.compile(r"(?:\bup to(?: an?)?|\bas (?:much|many|high|large|low|little|few|fast) as|\bmaximum(?: of)?|\bat best|\bpeak(?: of)?|\bby up to)\s*[(~]?$"), Relation.UP_TO),
+    (re.compile(r"(?:\bat most|\bno more than|\bless than|\bfewer than|\bunder|\bbelow|\bnot exceeding|\bwithin|\bcapped at|\bdoes not exceed|\blower than|\bsmaller than|≤|<=|<|\\leq?)\s*$"), Relation.AT_MOST),
+    (re.compile(r"(?:\bat least|\bno less than|\bno fewer than|\bmore than|\bover|\babove|\bexceed(?:s|ed|ing)?|\bgreater than|\bhigher than|\blarger than|\blonger than|\bbeyond|\ba minimum of|\bminimum of|≥|>=|>|\\geq?)\s*$"), Relation.AT_LEAST),
+    (re.compile(r"(?:\babout|\baround|\bapproximately|\broughly|\bnearly|\balmost|\bclose to|\bcirca|\bapprox\.?|\bsome|\bon the order of|~|∼|≈|≃|\\approx|\\sim)\s*$"), Relation.ABOUT),
+)  # fmt: skip
+_RANGE_LEAD = re.compile(r"\b(?:between|from|range[sd]?|ranging|in|of|within|lie|lies)\s*$")
+
+
+def relation_before(text: str, start: int) -> Relation:
+    """The relation that the words right before a number state."""
+    window = text[max(0, start - 20) : start].lower()
+    for pattern, relation in _BEFORE:
+        if pattern.search(window):
+            return relation
+    return Relation.EQUAL
+
+
+def _float(digits: str) -> float:
+    return float(digits.replace(",", ""))
+
+
+def _sign(text: str, start: int) -> tuple[float, int]:
+    """(sign, where the number begins with its sign) for the number whose first digit stands at `start`."""
+    if start == 0 or text[start - 1] not in "+-−–":
+        return 1.0, start
+    before = text[start - 2] if start >= 2 else " "
+    if before.isalnum() or before in ")]}%.":
+        return 1.0, start
+    if text[start - 1] == "–" and before.isspace() and start >= 3 and text[start - 3].isdigit():
+        return 1.0, start
+    return (1.0 if text[start - 1] == "+" else -1.0), start - 1
+
+
+def read(text: str, start: int) -> Value | None:
+    """The quantity whose first digit stands at `start`, with everything that belongs to it; None when no number stands there."""
+    match = _NUMBER.match(text, start)
+    if match is None:
+        return None
+    digits, end = match.group(), match.end()
+    sign, begin = _sign(text, start)
+    number = sign * _float(digits)
+    decimals = len(digits.split(".")[1]) if "." in digits else 0
+    scale = 1.0
+    if exponent := _EXPONENT.match(text, end):
+        power = int((exponent.group("e") or exponent.group("p")).replace("−", "-").replace("–", "-"))
+        if abs(power) < 100:
+            scale, end, decimals = 10.0**power, exponent.end(), decimals - power
+    spread = None
+    spread_match = _SPREAD.match(text, end)
+    low = high = number
+    unit, factor, unit_end = _unit(text, end)
+    if spread_match is None and unit:
+        spread_match = _SPREAD.match(text, unit_end)
+    if spread_match is not None:
+        spread, end = _float(spread_match.group("n")), spread_match.end()
+        after, after_factor, after_end = _unit(text, end)
+        if after or not unit:
+            unit, factor, unit_end = after, after_factor, after_end
+        else:
+            unit_end = end
+    relation = relation_before(text, begin)
+    if spread is None and (upper := _range(text, begin, end if not unit else unit_end, unit)):
+        high, end = upper
+        relation = Relation.BETWEEN
+        low, high = min(low, high), max(low, high)
+        after, after_factor, after_end = _unit(text, end)
+        if after:
+            unit, factor, unit_end = after, after_factor, after_end
+        else:
+            unit_end = max(end, unit_end) if unit else end
+    if text[begin - 1 : begin] == "$" or text[begin - 2 : begin] == "$ ":
+        unit = unit or "dollar"
+    if unit or unit_end > end:
+        end = max(end, unit_end)
+    scale *= factor
+    decimals -= _shift(factor)
+    return Value(
+        raw=text[begin:end].strip(), low=low * scale, high=high * scale, unit=unit, relation=relation,
+        spread=None if spread is None else spread * scale, decimals=decimals, start=begin, end=end,
+    )  # fmt: skip
+
+
+def _shift(factor: float) -> int:
+    """By how many places a power-of-ten factor moves the point; 0 for other factors."""
+    shift, value = 0, factor
+    while value >= 9.999999 and shift < 15:
+        value, shift = value / 10, shift + 1
+    while 0 < value < 0.9999999 and shift > -15:
+        value, shift = value * 10, shift - 1
+    return shift if abs(value - 1) < 1e-6 else 0
+
+
+def _unit(text: str, at: int) -> tuple[str, float, int]:
+    """(canonical unit, factor, end); magnitudes (7B) give unit "" with a factor."""
+    magnitude = MAGNITUDE_RE.match(text, at)
+    factor = 1.0
+    if magnitude is not None:
+        factor = MAGNITUDES[magnitude.group("m") or magnitude.group("s")]
+        at = magnitude.end()
+    unit = UNIT_RE.match(text, at)
+    if unit is None:
+        return "", factor, at
+    written = unit.group("unit")
+    if written in {"s", "h", "g", "J", "W", "min"} and not text[at : at + 1].isspace() and text[at : at + 1] not in written:
+        return "", factor, at
+    if written in {"x", "X"} and re.match(r"\s?\d", text[unit.end() :][:2]):  # 2 x 4 is a product
+        return "", factor, at
+    if (
+        written in {"fold"}
+        and text[unit.end() : unit.end() + 1] == " "
+        and text[at : at + 1] == "-"
+        and "cross" in text[unit.end() : unit.end() + 8]
+    ):
+        return "", factor, at
+    name, by = canonical(written)
+    return name, factor * by, unit.end()
+
+
+def _range(text: str, begin: int, end: int, unit: str) -> tuple[float, int] | None:
+    match = _RANGE.match(text, end)
+    if match is None:
+        return None
+    joint = match.group().strip()
+    lead = text[max(0, begin - 10) : begin].lower()
+    if joint.startswith("and") and not lead.rstrip().endswith("between"):
+        return None
+    if (
+        joint.startswith("to")
+        and not (_RANGE_LEAD.search(lead) and not lead.rstrip().endswith("from"))
+        and not re.search(r"(?:^|[\s(])(?:of|by|in|about)?\s*$", lead)
+    ):
+        return None
+    if joint.startswith("to") and lead.rstrip().endswith("from"):
+        return None
+    if text[match.end() : match.end() + 1].isalpha() and not MAGNITUDE_RE.match(text, match.end()) and not UNIT_RE.match(text, match.end()):
+        return None
+    value = _float(match.group("n"))
+    if joint[0] == "-" and text[match.end() : match.end() + 1] == "-":
+        return None
+    return value, match.end()
+
+
+def read_words(text: str, start: int, word: str) -> Value | None:
+    """A number written as a word at `start` ("two", "twice", "three hundred"); None when the word is none, or stands for none here."""
+    lower = word.lower()
+    end = start + len(word)
+    if lower in RATIOS:
+        value = RATIOS[lower]
+        return Value(text[start:end], value, value, "ratio", relation_before(text, start), None, None, start, end)
+    if lower not in WORDS:
+        return None
+    if text[end : end + 5].lower() == "-shot" or text[end : end + 5].lower() == "-hot ":
+        return None
+    number = WORDS[lower]
+    tail = _WORD_UNIT.match(text, end)
+    if tail is not None and tail.end() > end:
+        if tail.group("tens") and number in range(20, 100) and text[end] == "-":
+            number += WORDS.get(tail.group("tens"), 1.0)
+            end = tail.end()
+        if tail.group("mag") and (tail.group("tens") is None or end == tail.end()):
+            number *= WORDS[tail.group("mag")]
+            end = tail.end()
+    unit, factor, unit_end = _unit(text, end)
+    if text[end : end + 5].lower() == "-fold":
+        unit, factor, unit_end = "ratio", 1.0, end + 5
+    if unit:
+        end = unit_end
+    elif factor != 1.0:
+        number, end = number * factor, unit_end
+        factor = 1.0
+    value = number * factor
+    return Value(text[start:end], value, value, unit, relation_before(text, start), None, None, start, end)

@@ -1,0 +1,187 @@
+"""Aligns the content of a claim with one unit of evidence and binds fillers (numbers, directions) to what stands around them. Imports the shared
+language reading; refuses to give a verdict. Words are matched by stem, synonym line, direction or word family, never by similarity of a whole sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sovereign.kernel.language import lexicon as lex
+from sovereign.kernel.language.naming import specialises
+from sovereign.kernel.language.scan import Scan, Token, scan
+from sovereign.kernel.language.words import SIDES, polarity, same_meaning
+from sovereign.kernel.verify.units import Unit
+
+EXACT, SYNONYM, INHERITED = 1.0, 0.9, 0.75
+_BREAKING = frozenset(",;:(") | frozenset(
+    "and or but while whereas although though which that where when because if than versus vs".split()
+)
+
+
+@dataclass
+class Aligned:
+    """partners[i]: indices into source.content that say what claim.content[i] says; strength[i] in [0, 1]; inherited[i]: found only around the unit."""
+
+    claim: Scan
+    source: Scan
+    unit: Unit
+    partners: list[tuple[int, ...]]
+    strength: list[float]
+    inherited: list[bool]
+    columns: list[int] | None  # table column per source content token
+
+    @property
+    def coverage(self) -> float:
+        """Weighted share of the claim's words and names (quantities aside) that the unit or its surroundings say."""
+        total = found = 0.0
+        for token, strength in zip(self.claim.content, self.strength):
+            if token.kind == "q":
+                continue
+            w = weight(token)
+            total += w
+            found += w * strength
+        return found / total if total else 0.0
+
+    @property
+    def own_coverage(self) -> float:
+        """The same, counting only what the unit itself says."""
+        total = found = 0.0
+        for token, strength, inherited in zip(self.claim.content, self.strength, self.inherited):
+            if token.kind == "q":
+                continue
+            w = weight(token)
+            total += w
+            found += 0.0 if inherited else w * strength
+        return found / total if total else 0.0
+
+    def unmatched(self) -> list[int]:
+        return [i for i, s in enumerate(self.strength) if s == 0.0 and self.claim.content[i].kind != "q"]
+
+
+def weight(token: Token) -> float:
+    """How much of a statement a token carries."""
+    if token.kind == "n":
+        return 2.0
+    if token.kind == "q":
+        return 1.5
+    return 0.2 if token.weak else 1.0
+
+
+def align(claim: Scan, unit: Unit) -> Aligned:
+    """The alignment of a claim with a unit and what the unit inherits."""
+    source = unit.scanned
+    around = scan(unit.around) if unit.around else None
+    before = scan(unit.before) if unit.before else None
+    by_key: dict[str, list[int]] = {}
+    for j, token in enumerate(source.content):
+        by_key.setdefault(token.key, []).append(j)
+    partners: list[tuple[int, ...]] = []
+    strength: list[float] = []
+    inherited: list[bool] = []
+    for token in claim.content:
+        found, grade = _find(token, source, by_key)
+        late = False
+        if not found and token.kind != "q":
+            for context in (around, before):
+                if context is not None and _in_context(token, context):
+                    grade, late = INHERITED, True
+                    break
+        partners.append(found)
+        strength.append(grade)
+        inherited.append(late)
+    return Aligned(claim, source, unit, partners, strength, inherited, _columns(unit, source))
+
+
+def _find(token: Token, source: Scan, by_key: dict[str, list[int]]) -> tuple[tuple[int, ...], float]:
+    if token.kind == "q":
+        return (), 0.0
+    exact = by_key.get(token.key)
+    if exact:
+        good = tuple(j for j in exact if source.content[j].kind != "q")
+        if good:
+            return good, EXACT
+    if token.kind == "n":
+        wide = tuple(j for j, t in enumerate(source.content) if t.kind == "n" and specialises(t.text, token.text))
+        return (wide, SYNONYM) if wide else ((), 0.0)
+    near = tuple(j for j, t in enumerate(source.content) if t.kind == "w" and same_meaning(token.low, t.low))
+    return (near, SYNONYM) if near else ((), 0.0)
+
+
+def _in_context(token: Token, context: Scan) -> bool:
+    if token.kind == "n":
+        return any(t.kind == "n" and (t.key == token.key or specialises(t.text, token.text)) for t in context.content)
+    if polarity(token.low) or token.low in lex.NEGATIONS:
+        return False
+    return token.key in context.stems or any(t.kind == "w" and same_meaning(token.low, t.low) for t in context.content)
+
+
+def _columns(unit: Unit, source: Scan) -> list[int] | None:
+    """Which table column each content token of a row stands in; header and cell share a column."""
+    if unit.table is None:
+        return None
+    width = max(1, len(unit.table.header))
+    segment, out = 0, []
+    for token in source.tokens:
+        if token.low == ";":
+            segment += 1
+        if token.content:
+            out.append(segment % width if segment < 2 * width else segment)
+    return out
+
+
+def _breaks(tokens: tuple[Token, ...]) -> dict[int, int]:
+    """Number of clause breaks up to each token's start."""
+    count, out = 0, {}
+    for token in tokens:
+        if token.low in _BREAKING:
+            count += 1
+        out[token.start] = count
+    return out
+
+
+class Closeness:
+    """How near two content tokens of one sentence stand, in (0, 1]: 1 for neighbours, less over words and clause breaks."""
+
+    def __init__(self, sentence: Scan, columns: list[int] | None = None):
+        self.content = sentence.content
+        self.columns = columns
+        self.breaks = _breaks(sentence.tokens)
+
+    def __call__(self, i: int, j: int) -> float:
+        if self.columns is not None:
+            a, b = self.columns[i], self.columns[j]
+            return 1.0 if a == b else 0.6 if 0 in (a, b) else 0.05
+        crossed = abs(self.breaks[self.content[i].start] - self.breaks[self.content[j].start])
+        return 1.0 / (abs(i - j) + 1.5 * crossed)
+
+
+def binding(aligned: Aligned, at: int, candidates: list[int], near_claim: Closeness, near_source: Closeness) -> dict[int, float]:
+    """Score in [0, 1] per source candidate: how well what stands near the claim's filler also stands near the candidate.
+
+    Every neighbour is weighed by its closeness in the claim and by kind (names and measured things most, direction words least) and counts relative to
+    the candidate that it stands nearest to, so that a word shared by two candidates does not decide between them.
+    """
+    scores = dict.fromkeys(candidates, 0.0)
+    total = 0.0
+    for k, token in enumerate(aligned.claim.content):
+        if k == at or not aligned.partners[k] or token.kind == "q":
+            continue
+        w = _bond(token) * near_claim(at, k)
+        near = {s: max((near_source(s, p) for p in aligned.partners[k] if p != s), default=0.0) for s in candidates}
+        best = max(near.values(), default=0.0)
+        if best <= 0.0:
+            continue
+        total += w
+        for s in candidates:
+            scores[s] += w * near[s] / best
+    if total:
+        for s in candidates:
+            scores[s] /= total
+    return scores
+
+
+def _bond(token: Token) -> float:
+    if token.kind == "n" or token.low in lex.METRICS:
+        return 3.0
+    if token.low in SIDES:
+        return 1.0
+    return 0.2 if polarity(token.low) or token.weak else 1.0

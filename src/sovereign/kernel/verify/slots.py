@@ -1,0 +1,75 @@
+"""The verifier `slots`: the guard over the best units of a document. It alone may affirm in the base install. Imports selection and guard."""
+
+from __future__ import annotations
+
+from sovereign.kernel.language.scan import scan
+from sovereign.kernel.verify import findings as f
+from sovereign.kernel.verify.guard import UnitRuling, examine
+from sovereign.kernel.verify.select import ranked
+from sovereign.kernel.verify.units import Unit, Units, units_of
+from sovereign.records import Claim, Document, Judgement, Span, Verdict
+
+CANDIDATES = 8  # units looked at per document
+
+
+class SlotsVerifier:
+    """Aligns a claim with the best units of a document and checks every slot against the same unit."""
+
+    name = "slots"
+    version = "1"
+
+    def judge(self, claim: Claim, document: Document) -> Judgement:
+        """SUPPORTED, QUALIFIED, CONTRADICTED, UNRESOLVED (aligned, not provable) or NOT_FOUND; `slot` names what decided."""
+        units = units_of(document)
+        best = best_unit(claim.text, units)
+        if best is None:
+            return Judgement(self.name, self.version, Verdict.NOT_FOUND, "no passage of the source speaks of this")
+        reason, slot = explain(best)
+        spans = () if best.verdict is Verdict.NOT_FOUND else (span_of(best.unit, document),)
+        return Judgement(self.name, self.version, best.verdict, reason, None, slot, spans)
+
+
+def best_unit(text: str, units: Units) -> UnitRuling | None:
+    """The unit that decides: support before qualification before contradiction before abstention, then by alignment."""
+    plain = scan(units.plain(text))
+    rulings = [examine(plain, unit) for unit, _, _ in ranked(plain.text, units, CANDIDATES)]
+    if not rulings:
+        return None
+    best = max(rulings, key=lambda r: (r.rank, -r.unit.start))
+    if best.verdict is Verdict.CONTRADICTED:
+        closest = max(rulings, key=lambda r: (r.own, r.coverage, -r.unit.start))
+        if closest.own > best.own + 0.15 and closest.verdict is Verdict.UNRESOLVED:
+            return closest
+    return None if best.verdict is Verdict.NOT_FOUND and best.own < 0.2 else best
+
+
+def span_of(unit: Unit, document: Document, paper_id: str = "") -> Span:
+    """The exact stretch of the document."""
+    return Span(document.sha256, unit.start, unit.end, document.text[unit.start : unit.end], paper_id, unit.section)
+
+
+_ORDER = ("unit", "value", "direction", "negation", "subject", "comparator", "condition", "scope", "hedge", "wording")
+
+
+def explain(ruling: UnitRuling) -> tuple[str, str | None]:
+    """(one line, deciding slot)."""
+    if ruling.verdict is Verdict.SUPPORTED:
+        note = f"; follows from {ruling.notes[0]}" if ruling.notes else ""
+        return f"every slot agrees with one passage: “{_short(ruling.unit.text)}”{note}", None
+    kinds = {
+        Verdict.CONTRADICTED: (f.CONTRADICTS,),
+        Verdict.QUALIFIED: (f.QUALIFIES,),
+        Verdict.UNRESOLVED: (f.CONTRADICTS, f.OPEN, f.QUALIFIES),
+    }.get(ruling.verdict, ())
+    for kind in kinds:
+        chosen = sorted((x for x in ruling.findings if x.kind == kind), key=lambda x: _ORDER.index(x.slot) if x.slot in _ORDER else 99)
+        if chosen:
+            return chosen[0].line(), chosen[0].slot
+    if ruling.verdict is Verdict.UNRESOLVED:
+        return f"the nearest passage says only part of it ({ruling.coverage:.0%} of the content): “{_short(ruling.unit.text)}”", "wording"
+    return "no passage of the source speaks of this", None
+
+
+def _short(text: str, limit: int = 160) -> str:
+    plain = " ".join(text.split())
+    return plain if len(plain) <= limit else plain[: limit - 1].rsplit(" ", 1)[0] + " …"

@@ -1,0 +1,208 @@
+"""Cuts a document into units of evidence (a sentence, a table row, a caption) with what they inherit: section, title, caption, the sentence before.
+
+Imports records and the shared language reading; refuses to rank or to judge. Every unit points back: document.text[start:end] is its quote.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from sovereign.kernel.language.naming import alias_key
+from sovereign.kernel.language.scan import Scan, scan
+from sovereign.kernel.language.segment import sentences
+from sovereign.records import Document, Passage, PassageKind, TableRow
+
+MAX_UNIT = 2000  # characters; a longer stretch without a full stop is cut at a blank
+_BUILTIN_PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), short)
+    for pattern, short in (
+        (r"\btime[ -]per[ -]output[ -]token\b", "TPOT"), (r"\btime[ -]to[ -](?:the )?first[ -]token\b", "TTFT"),
+        (r"\btime to (?:produce|generate|emit) the first token\b", "TTFT"), (r"\b(?:time|latency) per (?:generated |output )?token\b", "TPOT"),
+        (r"\blarge language models?\b", "LLM"), (r"\bmixtures?[ -]of[ -]experts?\b", "MoE"), (r"\bvision[ -]language models?\b", "VLM"),
+        (r"\bkey[ -]value\b", "KV"), (r"\bbatch(?:es)?(?:[ -]sizes?)?(?: of(?: size)?)?(?: ?= ?| )(?=\d)", "batch "), (r"\bBS ?= ?(?=\d)", "batch "),
+        (r"\bbatch size of one\b|\bbatch size one\b|\bsingle-sample batches\b", "batch 1"), (r"\bstate[ -]of[ -]the[ -]art\b", "sota"),
+        (r"\bgraphics processing units?\b", "GPU"), (r"\bnatural language processing\b", "NLP"), (r"\border of magnitude\b", "10×"),
+        (r"\bper ?cent\b", "percent"), (r"\bfine[ -](?=tun)", "fine"), (r"\bspeed[ -](?=up\b|ups\b)", "speed"), (r"\btrade[ -](?=off)", "trade"),
+        (r"\bdata[ -](?=sets?\b)", "data"), (r"\bend[ -]to[ -]end\b", "endtoend"), (r"\bopen[ -]source\b", "opensource"),
+        (r"\bas compared (?:to|with)\b", "compared with"), (r"\bin comparison (?:to|with)\b", "compared with"),
+    )
+)  # fmt: skip
+_SHORT_FORM = re.compile(r"((?:[A-Za-z][\w-]*[ -]){1,7})\(([A-Z][A-Za-z0-9-]{1,9}?)s?\)")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One stretch of evidence. `plain` is the text that is compared (long forms replaced by their short forms)."""
+
+    start: int
+    end: int
+    text: str
+    plain: str
+    section: str
+    kind: PassageKind
+    table: TableRow | None = None
+    around: str = ""  # section, caption, header, title: what the unit inherits
+    before: str = ""  # the sentence before it
+
+    @property
+    def scanned(self) -> Scan:
+        return scan(self.plain)
+
+
+@dataclass
+class Units:
+    """All units of one document and the short forms that the document defines."""
+
+    items: tuple[Unit, ...]
+    short_forms: tuple[tuple[re.Pattern[str], str], ...]
+    index: object | None = field(default=None, repr=False)
+
+    def plain(self, text: str) -> str:
+        return shorten(text, self.short_forms)
+
+
+def shorten(text: str, extra: tuple[tuple[re.Pattern[str], str], ...] = ()) -> str:
+    """Long forms replaced by short forms, Markdown marks removed. For comparison only; offsets do not survive."""
+    text = (
+        text.replace("**", "").replace("`", "").replace("\u00ad", "").replace("\\%", "%").replace("$", "")
+        if any(c in text for c in "*`$\\\u00ad")
+        else text
+    )
+    text = re.sub(r"(?<=[a-z])-\n(?=[a-z])", "", text) if "-\n" in text else text
+    for pattern, short in _BUILTIN_PHRASES:
+        text = pattern.sub(short, text)
+    for pattern, short in extra:
+        text = pattern.sub(short, text)
+    return text
+
+
+def _short_forms(text: str) -> tuple[tuple[re.Pattern[str], str], ...]:
+    """ "within-class similarity (WCS)" makes WCS stand for the words; only when the initials agree."""
+    found: dict[str, str] = {}
+    for match in _SHORT_FORM.finditer(text):
+        short = match.group(2)
+        letters = [c.lower() for c in short if c.isupper()]
+        if len(letters) < 2:
+            continue
+        words = [w for w in re.split(r"[ -]", match.group(1).strip()) if w]
+        for first in range(len(words)):
+            tail = words[first:]
+            initials = [w[0].lower() for w in tail if w.lower() not in {"of", "the", "and", "for", "to", "in", "a", "per"}]
+            if initials == letters and len(tail) >= 2:
+                found.setdefault(" ".join(tail).lower(), short)
+                break
+        if len(found) >= 40:
+            break
+    return tuple(
+        (
+            re.compile(
+                r"\b" + r"[ -]".join(re.escape(w) for w in re.split(r"[ -]", long)) + r"s?\b(?:\s?\(" + re.escape(short) + r"s?\))?",
+                re.IGNORECASE,
+            ),
+            short,
+        )
+        for long, short in found.items()
+    )
+
+
+_CACHE: OrderedDict[tuple[object, ...], Units] = OrderedDict()
+_CACHE_SIZE = 128
+
+
+def units_of(document: Document) -> Units:
+    """The units of a document, cached by its content (a cache, not state: the same document always gives the same units)."""
+    key = (document.sha256, document.reader, document.basis, len(document.passages), document.title, len(document.text))
+    known = _CACHE.get(key)
+    if known is None:
+        known = _build(document)
+        _CACHE[key] = known
+        if len(_CACHE) > _CACHE_SIZE:
+            _CACHE.popitem(last=False)
+    else:
+        _CACHE.move_to_end(key)
+    return known
+
+
+def _build(document: Document) -> Units:
+    short_forms = _short_forms(document.text)
+    items: list[Unit] = []
+    title = document.title or ""
+    passages = document.passages or (Passage(0, len(document.text), document.text),)
+    seen: set[tuple[int, int]] = set()
+    for passage in passages:
+        if passage.kind is PassageKind.REFERENCE:
+            continue
+        for unit in _of_passage(passage, title, short_forms):
+            if (unit.start, unit.end) not in seen:
+                seen.add((unit.start, unit.end))
+                items.append(unit)
+    return Units(tuple(sorted(items, key=lambda u: (u.start, u.end))), short_forms)
+
+
+def _of_passage(passage: Passage, title: str, short_forms: tuple[tuple[re.Pattern[str], str], ...]) -> list[Unit]:
+    if passage.table is not None:
+        around = " ; ".join(p for p in (passage.table.caption, passage.section, title) if p)
+        row = " ; ".join([*passage.table.header, *passage.table.cells])
+        return [
+            Unit(
+                passage.start,
+                passage.end,
+                passage.text,
+                shorten(row, short_forms),
+                passage.section,
+                passage.kind,
+                passage.table,
+                shorten(around, short_forms),
+            )
+        ]
+    out: list[Unit] = []
+    before = ""
+    header: tuple[str, ...] = ()
+    heading = passage.section
+    for start, end in _pieces(passage.text):
+        text = passage.text[start:end]
+        if text.startswith("#"):
+            heading = text.lstrip("# ").strip()
+        cells = _pipe_cells(text)
+        table = None
+        if cells is None:
+            header = ()
+        elif not header:
+            header = cells
+        elif not all(re.fullmatch(r":?-{2,}:?", c) or not c for c in cells):
+            table = TableRow(caption=heading, header=header, cells=cells, row=len(out))
+        around = shorten(" ; ".join(p for p in (heading, title) if p), short_forms)
+        plain = shorten(" ; ".join([*header, *cells]) if table is not None and cells else text, short_forms)
+        kind = PassageKind.TABLE_ROW if table is not None else passage.kind
+        out.append(Unit(passage.start + start, passage.start + end, text, plain, heading, kind, table, around, before))
+        before = out[-1].plain if cells is None else ""
+    return out
+
+
+def _pipe_cells(text: str) -> tuple[str, ...] | None:
+    """The cells of a Markdown table line, None for prose."""
+    if text.count("|") < 2 or "\n" in text or not text.startswith("|"):
+        return None
+    return tuple(c.strip() for c in text.strip().strip("|").split("|"))
+
+
+def _pieces(text: str) -> list[tuple[int, int]]:
+    out: list[tuple[int, int]] = []
+    for start, end in sentences(text):
+        while end - start > MAX_UNIT:
+            cut = text.rfind(" ", start, start + MAX_UNIT)
+            cut = cut if cut > start else start + MAX_UNIT
+            out.append((start, cut))
+            start = cut
+        if start < end:
+            out.append((start, end))
+    return out
+
+
+def name_keys(text: str) -> frozenset[str]:
+    """Canonical names in a stretch of text."""
+    return frozenset(t.key for t in scan(text).names) | frozenset(
+        alias_key(w) for w in re.findall(r"[A-Za-z][\w-]+", text) if any(c.isupper() for c in w[1:])
+    )
