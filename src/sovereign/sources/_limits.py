@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -162,15 +163,21 @@ class Budget:
 
     def _opened(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            return self._connected()
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError:
-            # Not a database any more. It holds politeness only, nothing that cannot be learnt again.
-            for name in (self.path, Path(f"{self.path}-wal"), Path(f"{self.path}-shm")):
-                name.unlink(missing_ok=True)
-            return self._connected()
+        patience = time.monotonic() + _BUSY_S
+        while True:
+            try:
+                return self._connected()
+            except sqlite3.OperationalError as exc:
+                # Two first comers switching to the write-ahead log: SQLite answers "locked" at once, whatever the timeout says.
+                if "locked" not in str(exc) or time.monotonic() > patience:
+                    raise
+                time.sleep(0.01)
+            except sqlite3.DatabaseError:
+                # Not a database any more. It holds politeness only, nothing that cannot be learnt again.
+                for name in (self.path, Path(f"{self.path}-wal"), Path(f"{self.path}-shm")):
+                    name.unlink(missing_ok=True)
+                if time.monotonic() > patience:
+                    raise
 
     def _connected(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
