@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from sovereign.ports import Reader
+from sovereign.readers.bibtex import BibtexReader
+from sovereign.readers.html import HtmlReader
+from sovereign.readers.jats import JatsReader
+from sovereign.readers.latex import LatexReader
 from sovereign.readers.markdown import MarkdownReader
 from sovereign.readers.plain import PlainReader
 
-READERS: tuple[Reader, ...] = (MarkdownReader(), PlainReader())
+READERS: tuple[Reader, ...] = (JatsReader(), HtmlReader(), BibtexReader(), LatexReader(), MarkdownReader(), PlainReader())
