@@ -20,9 +20,15 @@ from sovereign.records import Paper, PaperKind
 # --- titles ---
 
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,200}>")
+_GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi psi omega".split()
+)
+_TEX_GREEK = re.compile(rf"\\(?:var)?({'|'.join(_GREEK)})(?![A-Za-z])", re.IGNORECASE)
+_ONE_GREEK = re.compile(r"(?<![^\W_])[α-ω](?![^\W_])")
 _TEX_COMMAND = re.compile(r"\\[A-Za-z]+\*?\s?")
 _TEX_ACCENT = re.compile(r"\\[\"'`^~=.]")
-_NOT_WORD = re.compile(r"[^\w]+|_+")
+_STATE_MARK = re.compile(r"^\W*(?:retracted|withdrawn)(?: (?:article|paper|chapter))?\W*:\s*", re.IGNORECASE)
+_NOT_WORD = re.compile(r"[\W_]+")
 _FOLD = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"})
 
 
@@ -33,12 +39,13 @@ def fold(text: str) -> str:
 
 
 def normalise_title(title: str) -> str:
-    """Words only: markup, TeX, accents, case, punctuation and blanks do not tell two titles apart. May be empty."""
+    """Words only: markup, TeX, accents, case, punctuation, "&" and a publisher's "RETRACTED:" do not tell two titles apart. May be empty."""
     text = html.unescape(html.unescape(title))
-    text = _TAG.sub("", text)
-    text = _TEX_ACCENT.sub("", text)
-    text = _TEX_COMMAND.sub("", text).replace("$", "").replace("{", "").replace("}", "")
-    return _NOT_WORD.sub(" ", fold(text)).strip()
+    text = _STATE_MARK.sub("", _TAG.sub("", text))
+    text = _TEX_ACCENT.sub("", _TEX_GREEK.sub(r" \1 ", text))
+    text = _TEX_COMMAND.sub("", text).replace("$", "").replace("{", "").replace("}", "").replace("&", " and ")
+    text = _ONE_GREEK.sub(lambda m: unicodedata.name(m[0]).split()[-1].lower(), fold(text))
+    return _NOT_WORD.sub(" ", text).strip()
 
 
 # --- identifiers ---
@@ -395,8 +402,9 @@ def _merged_identity(work: list[Entry]) -> tuple[dict[str, Any], list[tuple[str,
     dois = [(e, i.doi) for e, i in ids if i.doi]
     doi = next((d for d in dois if not is_preprint_doi(d[1])), dois[0] if dois else None)
     version = max(((i.version, -n, e) for n, (e, i) in enumerate(ids) if i.version and i.arxiv), default=None)
-    own_doi = next((p.doi for _, p in work if p.doi), None)  # only an arXiv DOI is known
-    stated = doi[1] if doi else (parse_doi(own_doi) if own_doi else None)
+    if doi is None and arxiv is not None:  # the arXiv DOI, if somebody states it and it does not contradict the arXiv id
+        doi = next(((e, d) for e in work if (d := parse_doi(e[1].doi or "")) and parse_arxiv_id(d) == (arxiv[1], None)), None)
+    stated = doi[1] if doi else None
     paper_id = work[0][1].paper_id
     if work[0][1].kind is not PaperKind.NOTE:
         own = next((p.paper_id for _, p in work if not p.paper_id.startswith(("title:", "file:"))), paper_id)
