@@ -5,6 +5,7 @@ Imports lxml (lazily) and the standard library. Refuses XML with a document type
 
 from __future__ import annotations
 
+import datetime
 import html
 import json
 import re
@@ -37,9 +38,12 @@ def year(value: Any) -> int | None:
 
 
 def date(value: Any) -> str | None:
-    """An ISO date from the front of a date or time, or None."""
-    match = re.match(r"([12]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])", value) if isinstance(value, str) else None
-    return match[0] if match else None
+    """An ISO date from the front of a date or time, or None (also for a thirtieth of February)."""
+    match = re.match(r"[12]\d{3}-\d\d-\d\d", value) if isinstance(value, str) else None
+    try:
+        return datetime.date.fromisoformat(match[0]).isoformat() if match else None
+    except ValueError:
+        return None
 
 
 def link(value: Any) -> str | None:
