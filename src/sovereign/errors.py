@@ -40,14 +40,15 @@ class SovereignError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only state must survive pickling: worker pools carry errors between processes.
-        return (_rebuild, (type(self), self.__dict__.copy()))
+        return (rebuild, (type(self), self.__dict__.copy()))
 
     def line(self) -> str:
         """The one line that a face shows."""
         return f"{self.message} {self.mend}".strip()
 
 
-def _rebuild(kind: type[SovereignError], state: dict[str, object]) -> SovereignError:
+def rebuild(kind: type[SovereignError], state: dict[str, object]) -> SovereignError:
+    """An error of this kind with this state: for pickling, and for engines that store errors."""
     error = kind.__new__(kind)
     Exception.__init__(error, state.get("message", ""))
     error.__dict__.update(state)

@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     sources: tuple[str, ...] = Field(
         ("local", "arxiv", "semantic_scholar", "openalex"), description="where `ask` looks when --sources is not given"
     )
+    default_library: bool = Field(True, description="whether the reading notes that ship with the package are part of the library")
     offline: bool = Field(False, description="never open a network connection")
     http_timeout_s: float = Field(20.0, gt=0, le=300)
     search_deadline_s: float = Field(60.0, gt=0, description="total for all live sources of one question")

@@ -193,7 +193,7 @@ def execute(
     predictions: Sequence[Prediction] = (),
     progress: Progress = lambda _what, _share: None,
 ) -> Trial:
-    """Runs one study and writes `trial.json` and `predictions.json` into `out/<trial_id>/`. A failed run is a trial too (state, error)."""
+    """Runs one study and writes `trial.json`, `predictions.json` and `report.md` into `out/<trial_id>/`. A failed run is a trial too (state, error)."""
     study = load(name)
     if preset not in study.info.presets:
         raise UnknownName("preset", preset, tuple(study.info.presets))
@@ -237,3 +237,6 @@ def _write(folder: Path, trial: Trial) -> None:
     part = folder / "trial.json.part"
     part.write_text(seal.pretty(trial), encoding="utf-8")
     part.replace(folder / "trial.json")
+    from sovereign.lab.report import markdown
+
+    (folder / "report.md").write_text(markdown(trial), encoding="utf-8")

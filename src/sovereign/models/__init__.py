@@ -1,1 +1,1 @@
-"""models."""
+"""Language models and embedders behind the ports. Imports layers 0-1; every heavy library lazily."""

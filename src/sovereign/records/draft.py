@@ -21,6 +21,7 @@ class Sentence:
     trials: tuple[str, ...] = ()
     facets: tuple[str, ...] = ()
     citations: tuple[str, ...] = ()  # paper_ids, in order
+    lead: str = ""  # a run-in heading such as "Throughput"; not part of the sentence
 
 
 @dataclass(frozen=True)

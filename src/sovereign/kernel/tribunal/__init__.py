@@ -1,1 +1,6 @@
-"""kernel/tribunal."""
+"""Three roles review the draft, blind to each other; the score follows from their findings by a written rule (docs/tribunal.md)."""
+
+from sovereign.kernel.tribunal.hearing import hold, remedy
+from sovereign.kernel.tribunal.record import Dossier
+
+__all__ = ["Dossier", "hold", "remedy"]

@@ -1,0 +1,244 @@
+"""Claim-worthy statements that bear on the facets, never cut, each with its span. Imports records and language; refuses to judge their truth.
+
+Extractive: a claim is a sentence of a document that was read (or a table row, spelled out with caption and header). What was looked at and not taken is
+counted with its reason. Statements of absence ("reports no latency") are claims too: they are how a draft can say why a facet cannot be answered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sovereign import seal
+from sovereign.kernel import language
+from sovereign.records import (
+    Basis,
+    Claim,
+    ClaimSet,
+    Direction,
+    Document,
+    Facet,
+    FacetKind,
+    Paper,
+    PaperKind,
+    Passage,
+    PassageKind,
+    Question,
+    Slots,
+    Span,
+)
+
+WEIGHTS = {FacetKind.SYSTEM: 1.5, FacetKind.METRIC: 1.5, FacetKind.COMPARATOR: 1.0, FacetKind.DATASET: 1.2, FacetKind.CONDITION: 0.6}
+MIN_WORDS, MAX_WORDS = 6, 75
+MAX_TABLE_CLAIMS = 4
+# a broader facet is also spoken to by its parts
+PARTS = {
+    "metric:latency": ("metric:ttft", "metric:tpot"),
+    "metric:inference efficiency": (
+        "metric:latency",
+        "metric:ttft",
+        "metric:tpot",
+        "metric:throughput",
+        "metric:memory",
+        "metric:communication",
+    ),
+}
+_ABSENCE = re.compile(
+    r"\b(?:reports? (?:no|neither)|(?:does|do|did) not (?:report|appear|give|use|state|name|explain|include|cover)|gives? no|"
+    r"no \w[\w\s-]{0,60}? (?:is|are|was|were) (?:reported|evaluated|measured|defined|given|stated|printed)|"
+    r"(?:is|are) not (?:reported|evaluated|measured|defined|among|part of|used|stated|explained)|has no \w|"
+    r"never (?:measured|reported|reduced|evaluated)|says nothing|in quality only)",
+    re.I,
+)
+_PROMISE = re.compile(
+    r"^(?:in this (?:paper|work|study)|we (?:propose|introduce|present|describe|study|investigate|explore|aim|release|hope)|this (?:paper|work) )",
+    re.I,
+)
+_DANGLING = re.compile(
+    r"^(?:it|they|these|this|those|such|its|their|he|she|here|there|however|moreover|furthermore|additionally|also|then|thus|hence|therefore)\b",
+    re.I,
+)
+_PROVENANCE = re.compile(
+    r"\s*\((?:abstract|secondary note|secondary notes|author page|calculation|abstract and secondary note)\)(?=\.?$)", re.I
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One document that was read, with the paper it belongs to."""
+
+    paper: Paper
+    document: Document
+    digest: str
+
+
+def extract(question: Question, sources: Sequence[Source], *, at_most: int) -> ClaimSet:
+    """The best claims for the question, in order of relevance; ties by document and place. Deterministic."""
+    candidates: list[Claim] = []
+    dropped: list[tuple[str, str]] = []
+    for source in sources:
+        home = _home_systems(question, source.paper)
+        for passage in source.document.passages:
+            for claim, why_not in _from_passage(question, source, passage, home):
+                (candidates.append(claim) if why_not is None else dropped.append((claim.text, why_not)))
+    candidates.sort(key=lambda c: (-(c.relevance or 0.0), c.paper_id or "", c.span.start if c.span else 0))
+    kept: list[Claim] = []
+    for claim in candidates:
+        twin = next((k for k in kept if _same(k, claim)), None)
+        if twin is not None:
+            dropped.append((claim.text, f"says the same as {twin.claim_id}"))
+        else:
+            kept.append(claim)
+    chosen = _balanced(question, kept, at_most)
+    dropped += [(c.text, "less relevant than the claims kept") for c in kept if c not in chosen]
+    return ClaimSet(tuple(chosen), tuple(dropped))
+
+
+def is_absence(text: str) -> bool:
+    """Whether a statement says that something was not done or not reported."""
+    return bool(_ABSENCE.search(text))
+
+
+def answered_facets(question: Question, slots: Slots, text: str, systems: Sequence[str]) -> tuple[str, ...]:
+    """Facet ids that the statement speaks to. A statement about another system answers nothing but that system's own facets."""
+    about = {f.id for f in question.facets if f.kind is FacetKind.SYSTEM and (f.id in systems or _mentions(f, text))}
+    if any(f.kind is FacetKind.SYSTEM for f in question.facets) and not about:
+        return ()
+    touched = {f.id for f in question.facets if f.kind is not FacetKind.SYSTEM and _mentions(f, text)}
+    for whole, parts in PARTS.items():
+        if touched & set(parts) or any(_mentions(_part(p), text) for p in parts):
+            touched |= {f.id for f in question.facets if f.id == whole}
+    return tuple(f.id for f in question.facets if f.id in about | touched)
+
+
+def _part(facet_id: str) -> Facet:
+    word = facet_id.split(":", 1)[1]
+    return Facet(FacetKind.METRIC, word, (word,))
+
+
+def _mentions(facet: Facet, text: str) -> bool:
+    """By whole words; a name only by its own alias key, so that SMoE is not SMoES."""
+    if facet.kind is FacetKind.SYSTEM:
+        keys = {language.alias_key(a) for a in (facet.text, *facet.aliases)}
+        if any(language.alias_key(n) in keys for n in language.names(text)):
+            return True
+    for alias in facet.aliases or (facet.text.lower(),):
+        body = r"[\s-]*".join(re.escape(p) for p in re.split(r"[\s-]+", alias.rstrip("*")))
+        if re.search(rf"(?<![\w-]){body}" + (r"\w*" if alias.endswith("*") else r"(?![\w])"), text, re.I):
+            return True
+    return False
+
+
+def _home_systems(question: Question, paper: Paper) -> tuple[str, ...]:
+    """The question's systems that this paper is about: its title names them."""
+    return tuple(f.id for f in question.facets if f.kind is FacetKind.SYSTEM and _mentions(f, paper.title))
+
+
+def _from_passage(question: Question, source: Source, passage: Passage, home: tuple[str, ...]) -> list[tuple[Claim, str | None]]:
+    if passage.kind in (PassageKind.REFERENCE, PassageKind.EQUATION):
+        return []
+    if passage.kind is PassageKind.TABLE_ROW:
+        return _from_row(question, source, passage, home)
+    out = []
+    for start, end in language.sentences(passage.text):
+        raw = passage.text[start:end]
+        text = _PROVENANCE.sub("", raw)
+        if not text.strip():
+            continue
+        span = Span(source.document.sha256, passage.start + start, passage.start + end, raw, source.paper.paper_id, passage.section)
+        out.append(_claim(question, source, passage, text, span, home))
+    return out
+
+
+def _from_row(question: Question, source: Source, passage: Passage, home: tuple[str, ...]) -> list[tuple[Claim, str | None]]:
+    table = passage.table
+    if table is None or len(table.header) != len(table.cells) or len(table.cells) < 2 or not table.caption:
+        return []
+    caption = _PROVENANCE.sub("", re.sub(r"^\s*Table[\s\d.:]*", "", table.caption).strip())
+    cells = ", ".join(f"{h} {c}" for h, c in zip(table.header[1:], table.cells[1:], strict=True) if c.strip() and c.strip() not in "-–—")
+    text = f"{table.cells[0]}: {cells} ({caption})."
+    span = Span(source.document.sha256, passage.start, passage.end, passage.text, source.paper.paper_id, passage.section)
+    return [_claim(question, source, passage, text, span, home)]
+
+
+def _claim(question: Question, source: Source, passage: Passage, text: str, span: Span, home: tuple[str, ...]) -> tuple[Claim, str | None]:
+    slots = language.parse_slots(text, table=passage.table)
+    answers = answered_facets(question, slots, text, home)
+    key = language.comparison_key(slots)
+    claim = Claim("c-" + seal.digest([text, span.doc_sha256, span.start])[:12], text, slots, key, span, source.paper.paper_id, answers)
+    why_not = _unworthy(question, source, passage, text, claim, home)
+    return replace(claim, relevance=_relevance(question, claim, source, home)), why_not
+
+
+def _unworthy(question: Question, source: Source, passage: Passage, text: str, claim: Claim, home: tuple[str, ...]) -> str | None:
+    words = len(text.split())
+    facets = {f.id: f for f in question.facets}
+    beyond = [a for a in claim.answers if facets[a].kind is not FacetKind.SYSTEM]
+    if words < MIN_WORDS:
+        return "too short to be a claim"
+    if words > MAX_WORDS:
+        return "too long to be one claim"
+    if text.rstrip().endswith("?"):
+        return "a question"
+    if not text.rstrip().endswith((".", "!", ";", ":", "”", '"')) and passage.kind is not PassageKind.TABLE_ROW:
+        return "not a whole sentence"
+    if source.paper.kind is not PaperKind.NOTE and _PROMISE.match(text) and not claim.slots.values:
+        return "announces the paper's content"
+    if _DANGLING.match(text) and not language.names(text) and source.paper.kind is not PaperKind.NOTE:
+        return "refers back to a sentence before it"
+    if source.paper.kind is PaperKind.NOTE and text.startswith("This is a reading note"):
+        return "says what the document is"
+    if not beyond:
+        return "speaks to no facet of the question" if claim.answers or not facets else "is not about the system asked about"
+    if not (claim.slots.values or claim.slots.direction is not Direction.NONE or is_absence(text)):
+        return "states neither a value nor a direction"
+    return None
+
+
+def _relevance(question: Question, claim: Claim, source: Source, home: tuple[str, ...]) -> float:
+    """The written rule: facet weights, plus value and direction, plus closeness to the system asked about; own-system documents first."""
+    kinds = {f.id: f.kind for f in question.facets}
+    score = sum(WEIGHTS[kinds[a]] for a in claim.answers)
+    score += 1.0 if claim.slots.values else 0.0
+    score += 0.5 if claim.slots.direction is not Direction.NONE else 0.0
+    score += 2.0 if home else 0.0
+    score += 0.8 if any(f.kind is FacetKind.SYSTEM and _mentions(f, claim.text) for f in question.facets) else 0.0
+    score -= 0.4 * len(claim.slots.hedge)
+    score -= 0.5 if source.document.basis is Basis.ABSTRACT_ONLY else 0.0
+    score -= 0.6 if claim.span and re.search(r"related work|background|introduction|caveat", claim.span.section, re.I) else 0.0
+    return round(score, 4)
+
+
+def _same(a: Claim, b: Claim) -> bool:
+    """The same statement twice: nearly the same words, or an equal comparison key with equal values."""
+    x, y = set(language.tokens(a.text)), set(language.tokens(b.text))
+    overlap = len(x & y) / (len(x | y) or 1)
+    mine, theirs = (sorted((v.low, v.high, v.unit) for v in c.slots.values) for c in (a, b))
+    if a.key is not None and a.key == b.key and mine and mine == theirs:
+        return overlap > 0.5
+    return overlap > 0.85
+
+
+def _balanced(question: Question, claims: Sequence[Claim], at_most: int) -> list[Claim]:
+    """Every facet gets its best three (absences its best one) before any facet gets more; table rows are held to a few."""
+    chosen: dict[str, Claim] = {}
+    for facet in question.facets:
+        if facet.kind is FacetKind.SYSTEM:
+            continue
+        bearing = [c for c in claims if facet.id in c.answers]
+        for absent, quota in ((False, 3), (True, 1)):
+            for claim in [c for c in bearing if is_absence(c.text) is absent][:quota]:
+                chosen.setdefault(claim.claim_id, claim)
+    rows = 0
+    for claim in claims:
+        if len(chosen) >= at_most:
+            break
+        is_row = claim.span is not None and " | " in claim.span.quote
+        if is_row and rows >= MAX_TABLE_CLAIMS:
+            continue
+        if claim.claim_id not in chosen:
+            rows += is_row
+            chosen[claim.claim_id] = claim
+    order = {c.claim_id: i for i, c in enumerate(claims)}
+    return sorted(chosen.values(), key=lambda c: order[c.claim_id])[:at_most]

@@ -1,0 +1,481 @@
+"""Compose the draft: answer first, facet by facet, then evidence, contradictions, gaps and this run's own uncertainties. Imports records and language only.
+
+Own title, own abstract, own words: a statement from a paper is quoted with quotation marks and its source; a statement from our own reading notes is
+written out. Every sentence of kind CLAIM names the claims or trials that carry it; FRAME sentences speak about this run and state no finding; GAP
+sentences say what was not answered and why. Pure: the same records give the same draft.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sovereign.records import (
+    Admission,
+    Basis,
+    Check,
+    Claim,
+    Coverage,
+    Draft,
+    Facet,
+    FacetKind,
+    Failed,
+    Figure,
+    Found,
+    GateVerdict,
+    Level,
+    Paper,
+    PaperKind,
+    Question,
+    Reading,
+    Ruling,
+    SearchRecord,
+    Section,
+    Sentence,
+    SentenceKind,
+    Stance,
+    State,
+    Table,
+    Trial,
+    Verdict,
+)
+
+STATED = (Verdict.SUPPORTED, Verdict.QUALIFIED)
+PER_FACET = 3  # claims spelled out per facet in the Answer; the rest stand in the claims table
+_ABSENT = "no admitted source states a value or a direction for it"
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything a draft is made from; nothing else is looked at."""
+
+    question: Question
+    searches: tuple[SearchRecord, ...]
+    admissions: tuple[Admission, ...]
+    readings: tuple[Reading, ...]
+    claims: tuple[Claim, ...]
+    rulings: tuple[Ruling, ...]
+    trials: tuple[Trial, ...] = ()
+    trial_facets: tuple[tuple[str, tuple[str, ...]], ...] = ()  # trial_id -> facet ids it bears on
+    absences: tuple[str, ...] = ()  # claim ids that say what a source does not report
+    dropped: tuple[str, ...] = ()  # claim ids that a revision took out
+    unread_notes: tuple[str, ...] = ()  # what could not be read, and suspicious text found in sources
+    checks: tuple[Check, ...] = ()
+
+
+def compose(m: Material) -> Draft:
+    book = _Book(m)
+    coverage = cover(m)
+    answer = _answer(m, book, coverage)
+    sections = [
+        answer,
+        _evidence(m, book),
+        _measurements(m),
+        _disagreements(m, book),
+        _gaps(m, book, coverage),
+        _uncertainties(m),
+        _method(m),
+    ]
+    abstract = _abstract(m, book, coverage)
+    draft = Draft(_title(m.question), tuple(abstract), tuple(s for s in sections if s is not None), coverage, tuple(book.order))
+    return _numbered(draft)
+
+
+# --- what is answered ---
+
+
+def cover(m: Material) -> tuple[Coverage, ...]:
+    """One entry per facet. A facet is answered by a stated claim about the system asked about (not one of absence), or by a trial."""
+    rulings = {r.claim_id: r for r in m.rulings}
+    by_facet: dict[str, list[Claim]] = {f.id: [] for f in m.question.facets}
+    absent: dict[str, list[Claim]] = {f.id: [] for f in m.question.facets}
+    for claim in m.claims:
+        if claim.claim_id in m.dropped or rulings[claim.claim_id].verdict not in STATED:
+            continue
+        for facet_id in claim.answers:
+            (absent if claim.claim_id in m.absences else by_facet)[facet_id].append(claim)
+    out = []
+    for facet in m.question.facets:
+        trials = tuple(t for t, facets in m.trial_facets if facet.id in facets)
+        by = (*(c.claim_id for c in by_facet[facet.id]), *trials)
+        why = ""
+        if not by:
+            why = _why_not(facet, absent[facet.id], m)
+        out.append(Coverage(facet.id, bool(by), by or tuple(c.claim_id for c in absent[facet.id][:1]), why))
+    return tuple(out)
+
+
+def _why_not(facet: Facet, absent: Sequence[Claim], m: Material) -> str:
+    if absent:
+        return absent[0].text
+    if facet.kind is FacetKind.SYSTEM:
+        named = any(facet.id in a.facets and a.score == 1.0 for a in m.admissions if a.admitted)
+        return (
+            "its paper was admitted but carries no checkable statement that bears on the question"
+            if named
+            else "no source about it was found"
+        )
+    failed = sorted({r.source for r in m.searches if isinstance(r.outcome, Failed)})
+    return _ABSENT + (f"; {_join(failed)} could not be asked" if failed else "")
+
+
+# --- sections ---
+
+
+def _title(question: Question) -> str:
+    def of(kind: FacetKind) -> list[str]:
+        return [f.text for f in question.facets if f.kind is kind]
+
+    systems, metrics = of(FacetKind.SYSTEM), of(FacetKind.METRIC)
+    against, data = of(FacetKind.COMPARATOR), of(FacetKind.DATASET)
+    head = _join(systems) or " ".join(re.findall(r"[\w-]+", question.text)[:9])
+    title = head + (f" against {_join(against[:2])}" if against and systems else "")
+    title += f": {_join(metrics[:3])}" if metrics else ""
+    title += f" on {_join(data[:2])}" if data else ""
+    return title[0].upper() + title[1:] + ("" if len(title) > 90 else " — what the evidence carries")
+
+
+def _abstract(m: Material, book: _Book, coverage: Sequence[Coverage]) -> list[Sentence]:
+    stated = [c for c in m.claims if book.stated(c) and c.claim_id not in m.absences]
+    admitted = [a for a in m.admissions if a.admitted]
+    answered = [c for c in coverage if c.answered]
+    opening = (
+        f"This draft examines {len(admitted)} admitted {_plural(len(admitted), 'source')} and {len(m.claims)} {_plural(len(m.claims), 'statement')} "
+        f"taken from them; {len(stated)} {_plural(len(stated), 'stands', 'stand')} after verification against the passages that carry them."
+    )
+    out = [_frame(opening)]
+    for claim in _best(m, stated, 2):
+        out.append(book.sentence(claim))
+    out += _trial_sentences(m)[:1]
+    if len(answered) == len(coverage) and coverage:
+        out.append(_frame(f"All {len(coverage)} parts of the question are answered."))
+    elif coverage:
+        open_facets = [_name(m, c.facet) for c in coverage if not c.answered]
+        out.append(
+            Sentence(
+                "",
+                f"Of the {len(coverage)} parts of the question {len(answered)} are answered; {_join(open_facets)} "
+                f"{_plural(len(open_facets), 'is', 'are')} not.",
+                SentenceKind.GAP,
+                facets=tuple(c.facet for c in coverage if not c.answered),
+            )
+        )
+    else:
+        out.append(_frame("The question names no system, metric, data set or condition that could be checked off one by one."))
+    return out
+
+
+def _answer(m: Material, book: _Book, coverage: Sequence[Coverage]) -> Section:
+    sentences: list[Sentence] = []
+    used: set[str] = set()
+    order = (FacetKind.METRIC, FacetKind.COMPARATOR, FacetKind.DATASET, FacetKind.CONDITION, FacetKind.SYSTEM)
+    facets = sorted(m.question.facets, key=lambda f: order.index(f.kind))
+    answered = {c.facet: c for c in coverage}
+    if not any(c.answered for c in coverage) and not (not coverage and any(book.stated(c) for c in m.claims)):
+        text = "The question is not answered: nothing that was admitted and verified bears on it. The next section but one says why, part by part."
+        return Section("Answer", (Sentence("", text.replace("The next section but one", "The section on open parts"), SentenceKind.GAP),))
+    for facet in facets:
+        claims = [
+            c for c in m.claims if facet.id in c.answers and book.stated(c) and c.claim_id not in m.absences and c.claim_id not in used
+        ]
+        if facet.kind is FacetKind.SYSTEM and sentences:
+            claims = []
+        for number, claim in enumerate(_best(m, claims, PER_FACET)):
+            used.add(claim.claim_id)
+            sentences.append(replace(book.sentence(claim), lead=_heading(facet) if number == 0 else "", facets=(facet.id,)))
+        if not claims and not answered[facet.id].answered and facet.kind in (FacetKind.METRIC, FacetKind.SYSTEM):
+            sentences.append(replace(_gap(m, book, answered[facet.id]), lead=_heading(facet)))
+    if not coverage:
+        sentences += [book.sentence(c) for c in _best(m, [c for c in m.claims if book.stated(c)], 6)]
+    sentences += _trial_sentences(m)[:3]
+    remarks = [_frame(r) for r in m.question.ill_posed]
+    return Section("Answer", (*remarks, *sentences))
+
+
+def _evidence(m: Material, book: _Book) -> Section | None:
+    """Values under their comparison keys; only rows with an equal key may be compared, and they stand together."""
+    rows = []
+    for claim in m.claims:
+        if claim.key is None or not claim.slots.values or not book.stated(claim) or claim.claim_id in m.absences:
+            continue
+        values = ", ".join(v.raw for v in claim.slots.values[:4])
+        rows.append(
+            (
+                claim.key,
+                (
+                    claim.key.metric,
+                    claim.key.subject,
+                    values,
+                    ", ".join(claim.slots.comparator) or "—",
+                    claim.key.condition or "—",
+                    book.mark(claim),
+                ),
+            )
+        )
+    if not rows:
+        return None
+    rows.sort(key=lambda r: (r[0].metric, r[0].condition, r[0].subject, r[1]))
+    keys = [k for k, _ in rows]
+    equal = sum(1 for k in set(keys) if keys.count(k) > 1)
+    note = (
+        f"Rows may be compared only where metric, system and setting are the same; that holds for {equal} {_plural(equal, 'group', 'groups')} of rows here."
+        if equal
+        else "No two rows below share metric, system and setting, so none of them may be compared with another."
+    )
+    header = ("Metric", "System", "Value", "Against", "Setting", "Source")
+    return Section(
+        "Evidence by comparison key",
+        (_frame(note),),
+        (Table("Stated values with their comparison keys.", header, tuple(r for _, r in rows[:14])),),
+    )
+
+
+def _measurements(m: Material) -> Section | None:
+    if not m.trials:
+        return None
+    sentences, tables, figures = [], [], []
+    for trial in m.trials:
+        setup = (
+            f"Trial {trial.trial_id} ran study {trial.study}, preset {trial.preset}, on {trial.started_at[:10]} "
+            f"({trial.environment.get('cpu') or trial.environment.get('device') or 'machine not recorded'}), "
+            f"{len(trial.seeds)} {_plural(len(trial.seeds), 'seed')}; its scale is {trial.scale.value}."
+        )
+        sentences.append(Sentence("", setup, SentenceKind.FRAME, trials=(trial.trial_id,)))
+        rows = tuple((s.prediction.statement if s.prediction else s.text, s.source, s.verdict.value, s.why) for s in trial.statements)
+        if rows:
+            tables.append(
+                Table(
+                    f"Sealed predictions of {trial.trial_id} and whether they held.", ("Prediction", "Source", "Verdict", "Measured"), rows
+                )
+            )
+        figures += [Figure(f"{trial.study}: {_figure_name(f)} (trial {trial.trial_id}).", f, trial.trial_id) for f in trial.figures[:2]]
+        for limit in trial.cannot_say[:4]:
+            sentences.append(Sentence("", limit if limit.endswith(".") else limit + ".", SentenceKind.FRAME, trials=(trial.trial_id,)))
+    return Section("Measurements", tuple(sentences), tuple(tables), tuple(figures))
+
+
+def _trial_sentences(m: Material) -> list[Sentence]:
+    """What the trials say about facets of this question: judged predictions, verified or falsified first."""
+    bearing = {t for t, facets in m.trial_facets if facets}
+    out = []
+    for trial in m.trials:
+        for s in trial.statements:
+            if trial.trial_id in bearing and s.verdict is not GateVerdict.UNVERIFIED and s.prediction is not None:
+                held = "held" if s.verdict is GateVerdict.VERIFIED else "did not hold"
+                text = f"In our own {trial.scale.value} trial the prediction “{s.prediction.statement.rstrip('.')}” {held}: {s.why}"
+                out.append(Sentence("", text, SentenceKind.CLAIM, trials=(trial.trial_id,), lead="Measured here"))
+    return [replace(s, lead=s.lead if i == 0 else "") for i, s in enumerate(out)]
+
+
+def _disagreements(m: Material, book: _Book) -> Section | None:
+    sentences = []
+    claims = {c.claim_id: c for c in m.claims}
+    for ruling in m.rulings:
+        if ruling.contested_by and book.stated(claims[ruling.claim_id]):
+            other = claims.get(ruling.contested_by[0])
+            if other is not None and ruling.claim_id < other.claim_id:
+                pair = (ruling.claim_id, other.claim_id)
+                text = f"Contested: {_quoted(claims[pair[0]].text)} {book.mark(claims[pair[0]])} stands against {_quoted(other.text)} {book.mark(other)}."
+                sentences.append(Sentence("", text, SentenceKind.CLAIM, pair, citations=book.cite(claims[pair[0]], other)))
+        if ruling.verdict is Verdict.CONTRADICTED:
+            claim = claims[ruling.claim_id]
+            text = f"Contradicted and therefore not used: {_quoted(claim.text)} {book.mark(claim)} — {ruling.reason.rstrip('.')}."
+            sentences.append(Sentence("", text, SentenceKind.CLAIM, (claim.claim_id,), citations=book.cite(claim)))
+    return Section("Contradictions", tuple(sentences)) if sentences else None
+
+
+def _gaps(m: Material, book: _Book, coverage: Sequence[Coverage]) -> Section | None:
+    gaps = [
+        replace(_gap(m, book, c), lead=_heading(next(f for f in m.question.facets if f.id == c.facet))) for c in coverage if not c.answered
+    ]
+    return Section("Not answered, and why", tuple(gaps)) if gaps else None
+
+
+def _gap(m: Material, book: _Book, entry: Coverage) -> Sentence:
+    claims = {c.claim_id: c for c in m.claims}
+    carrying = [claims[i] for i in entry.by if i in claims]
+    if carrying:
+        base = book.sentence(carrying[0])
+        return replace(base, text=f"Not answered. {base.text}", kind=SentenceKind.GAP, facets=(entry.facet,))
+    return Sentence("", f"Not answered: {entry.why_not.rstrip('.')}.", SentenceKind.GAP, facets=(entry.facet,))
+
+
+def _uncertainties(m: Material) -> Section:
+    """Only what holds for this run; no boilerplate."""
+    lines = []
+    rulings = {r.claim_id: r for r in m.rulings}
+    stated = [c for c in m.claims if rulings[c.claim_id].verdict in STATED and c.claim_id not in m.dropped]
+    kinds = {a.paper.paper_id: a.paper.kind for a in m.admissions}
+    from_notes = [c for c in stated if kinds.get(c.paper_id or "") is PaperKind.NOTE]
+    if from_notes:
+        lines.append(
+            f"{len(from_notes)} of {len(stated)} stated claims rest on our own reading notes, not on the papers themselves; "
+            "the notes name the paper and how each fact was obtained."
+        )
+    alone = [c for c in stated if rulings[c.claim_id].level < Level.L3_CORROBORATED]
+    if alone:
+        lines.append(f"{len(alone)} of {len(stated)} stated claims have no second, independent source.")
+    by_abstract = sorted(
+        {r.paper_id for r in m.readings if r.basis is Basis.ABSTRACT_ONLY}
+        - {r.paper_id for r in m.readings if r.basis in (Basis.FULL_TEXT, Basis.NOTE)}
+    )
+    if by_abstract:
+        lines.append(
+            f"Of {len(by_abstract)} admitted {_plural(len(by_abstract), 'work')} only the abstract was read; what their bodies say is not known here."
+        )
+    unreadable = [r for r in m.readings if r.document is None]
+    if unreadable:
+        lines.append(
+            f"{len(unreadable)} admitted {_plural(len(unreadable), 'work')} could not be read: {unreadable[0].reason.rstrip('.')}."
+        )
+    for source in dict.fromkeys(r.source for r in m.searches):
+        failures = [r.outcome for r in m.searches if r.source == source and isinstance(r.outcome, Failed)]
+        asked = sum(1 for r in m.searches if r.source == source)
+        if failures:
+            lines.append(
+                f"{_source_name(source)} did not answer {len(failures)} of {asked} queries ({failures[0].reason.rstrip('.')}); what it holds is not known here."
+            )
+    unresolved = [r for r in m.rulings if r.verdict is Verdict.UNRESOLVED]
+    if unresolved:
+        lines.append(f"On {len(unresolved)} {_plural(len(unresolved), 'statement')} the verifier abstained; they are listed and not used.")
+    lines += list(m.unread_notes)
+    lines += [f"Check “{c.name}” was not run: {c.reason.rstrip('.')}." for c in m.checks if c.state is State.NOT_RUN]
+    if not lines:
+        lines.append("No source failed, every admitted work was read in full text, and every stated claim has two independent sources.")
+    return Section("Uncertainties of this run", tuple(_frame(x) for x in lines))
+
+
+def _method(m: Material) -> Section:
+    queries = list(dict.fromkeys((r.purpose, r.query) for r in m.searches))
+    found = sum(len(r.outcome.papers) for r in m.searches if isinstance(r.outcome, Found))
+    sources = list(dict.fromkeys(r.source for r in m.searches))
+    admitted = sum(a.admitted for a in m.admissions)
+    text = (
+        f"{len(queries)} queries went to {_join([_source_name(s) for s in sources])}; {found} hits were {len(m.admissions)} different works, "
+        f"of which the relevance gate admitted {admitted}. Statements were taken from the admitted texts, split into slots (system, metric, value, comparator, "
+        "direction, setting, negation), and verified against the passage that carries them; similarity alone never counts as support."
+    )
+    return Section(
+        "How this draft was made",
+        (_frame(text),),
+        (Table("Queries.", ("Purpose", "Query"), tuple((p.replace("_", " "), q) for p, q in queries)),),
+    )
+
+
+# --- small parts ---
+
+
+class _Book:
+    """Which claims are stated, and under which number their sources are cited."""
+
+    def __init__(self, m: Material):
+        self.papers: Mapping[str, Paper] = {a.paper.paper_id: a.paper for a in m.admissions}
+        self.basis = {(r.paper_id): r.basis for r in reversed(m.readings)}
+        self.rulings = {r.claim_id: r for r in m.rulings}
+        self.dropped = frozenset(m.dropped)
+        self.order: list[str] = []
+
+    def stated(self, claim: Claim) -> bool:
+        return self.rulings[claim.claim_id].verdict in STATED and claim.claim_id not in self.dropped
+
+    def cite(self, *claims: Claim) -> tuple[str, ...]:
+        out = []
+        for claim in claims:
+            for paper_id in dict.fromkeys(
+                [
+                    claim.paper_id,
+                    *(e.span.paper_id for e in self.rulings[claim.claim_id].evidence if e.span and e.stance is Stance.SUPPORTS),
+                ]
+            ):
+                if paper_id and paper_id in self.papers:
+                    if paper_id not in self.order:
+                        self.order.append(paper_id)
+                    out.append(paper_id)
+        return tuple(dict.fromkeys(out))
+
+    def mark(self, claim: Claim) -> str:
+        return "[" + ", ".join(str(self.order.index(p) + 1) for p in self.cite(claim)) + "]"
+
+    def sentence(self, claim: Claim) -> Sentence:
+        citations = self.cite(claim)
+        paper = self.papers.get(claim.paper_id or "")
+        text = claim.text.strip()
+        if paper is None or paper.kind is not PaperKind.NOTE:
+            text = f"{_who(paper)} {'states in its abstract' if self._abstract_only(claim) else 'states'}: {_quoted(text)}"
+        ruling = self.rulings[claim.claim_id]
+        if ruling.verdict is Verdict.QUALIFIED:
+            text = f"{text.rstrip('.')} (with a qualification: {ruling.reason.rstrip('.')})."
+        if not re.search(r"[.!?”)]$", text):
+            text += "."
+        return Sentence("", text, SentenceKind.CLAIM, (claim.claim_id,), facets=claim.answers, citations=citations)
+
+    def _abstract_only(self, claim: Claim) -> bool:
+        return self.rulings[claim.claim_id].basis is Basis.ABSTRACT_ONLY
+
+
+def _who(paper: Paper | None) -> str:
+    if paper is None:
+        return "A source"
+    name = paper.title.split(":")[0].strip()
+    if ":" in paper.title and len(name) <= 30:
+        return f"The {name} paper"
+    if paper.authors:
+        family = paper.authors[0].split(",")[0] if "," in paper.authors[0] else paper.authors[0].split()[-1]
+        return f"The paper by {family}{' and others' if len(paper.authors) > 1 else ''}"
+    return f"“{paper.title}”"
+
+
+def _best(m: Material, claims: Sequence[Claim], n: int) -> list[Claim]:
+    """Values before directions, own system before others, then relevance; stable."""
+    return sorted(claims, key=lambda c: (not c.slots.values, -(c.relevance or 0.0), c.claim_id))[:n]
+
+
+def _frame(text: str) -> Sentence:
+    return Sentence("", text, SentenceKind.FRAME)
+
+
+def _heading(facet: Facet) -> str:
+    return facet.text[0].upper() + facet.text[1:]
+
+
+def _name(m: Material, facet_id: str) -> str:
+    return next(f.text for f in m.question.facets if f.id == facet_id)
+
+
+def _quoted(text: str) -> str:
+    inner = text.strip().replace("“", "‘").replace("”", "’").replace('"', "’")
+    return f"“{inner}”"
+
+
+def _join(items: Sequence[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
+
+
+def _plural(n: int, one: str, many: str | None = None) -> str:
+    return one if n == 1 else (many or one + "s")
+
+
+def _source_name(source: str) -> str:
+    return {
+        "local": "the local library",
+        "arxiv": "arXiv",
+        "semantic_scholar": "Semantic Scholar",
+        "openalex": "OpenAlex",
+        "crossref": "Crossref",
+    }.get(source, source)
+
+
+def _figure_name(path: str) -> str:
+    return re.sub(r"[_-]+", " ", path.rsplit("/", 1)[-1].rsplit(".", 1)[0])
+
+
+def _numbered(draft: Draft) -> Draft:
+    """Sentence ids in reading order: a1… in the abstract, s1… in the sections."""
+    abstract = tuple(replace(s, sentence_id=f"a{i}") for i, s in enumerate(draft.abstract, 1))
+    counter = iter(range(1, 100_000))
+    sections = tuple(
+        replace(section, sentences=tuple(replace(s, sentence_id=f"s{next(counter)}") for s in section.sentences))
+        for section in draft.sections
+    )
+    return replace(draft, abstract=abstract, sections=sections)

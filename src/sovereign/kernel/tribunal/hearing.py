@@ -1,0 +1,49 @@
+"""One hearing: three roles on the same dossier, blind to each other, then the panel's decision. Imports the roles; refuses to change the draft."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sovereign.kernel.tribunal import skeptic, synthesizer, validator
+from sovereign.kernel.tribunal.record import APPROVE_AT, Dossier, panel_score, review
+from sovereign.records import Act, Finding, Hearing, Role, Severity
+
+ROLES = {Role.SKEPTIC: skeptic.attack, Role.VALIDATOR: validator.check, Role.SYNTHESIZER: synthesizer.judge}
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What a revision can still do about the findings: claims to take out, facets to search for again."""
+
+    drop: frozenset[str]
+    requery: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.drop or self.requery)
+
+
+def remedy(findings: Sequence[Finding], dossier: Dossier, spent: frozenset[str]) -> Remedy:
+    """`spent`: claims already dropped and facets already searched for again; doing the same twice improves nothing."""
+    claims, facets = {c.claim_id for c in dossier.claims}, [f.id for f in dossier.question.facets]
+    drop = frozenset(t for f in findings if f.act is Act.DROP for t in f.targets if t in claims and t not in spent)
+    asks = [f for f in findings if f.act is Act.REQUERY]
+    wanted = {t for f in asks for t in (f.targets or facets)}
+    return Remedy(drop, tuple(f for f in facets if f in wanted and f not in spent))
+
+
+def hold(
+    dossier: Dossier, *, revision_round: int, rounds_left: int, acted: tuple[str, ...] = (), spent: frozenset[str] = frozenset()
+) -> Hearing:
+    """APPROVE at 6.5 without a blocking finding; below it REVISE while a round is left and something can still be done; else REJECT."""
+    reviews = tuple(review(role, find, dossier) for role, find in ROLES.items())
+    score = panel_score(reviews)
+    findings = [f for r in reviews for f in r.findings]
+    blocked = any(f.severity is Severity.BLOCKING for f in findings)
+    if score >= APPROVE_AT and not blocked:
+        decision = "APPROVE"
+    elif rounds_left > 0 and remedy(findings, dossier, spent):
+        decision = "REVISE"
+    else:
+        decision = "REJECT"
+    return Hearing(revision_round, reviews, score, decision, acted)

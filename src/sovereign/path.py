@@ -1,0 +1,381 @@
+"""The durable path: one call per station, one sealed record each. Imports the stations, the store and records; refuses business rules.
+
+    question -> plan -> search -> admit -> read -> claims -> verify -> experiment -> draft -> tribunal -> policy -> (press) -> the owner
+
+Every step runs under the durable-workflow engine; its output is a record in a content-addressed blob, and the ledger event that closes the step
+carries that blob's digest, in the same transaction. A step that was closed is never done again, so a killed run goes on where it stopped and ends
+with the same bytes. `replay` travels the same path without any outside: what came from outside is taken from the record, everything else is
+derived again and compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sovereign import seal
+from sovereign.errors import IntegrityBroken, SovereignError
+from sovereign.kernel import admit, claims, draft, experiment, plan, policy, question, read, search, tribunal, verify
+from sovereign.ports import Bench, Clock, Source, Verifier
+from sovereign.records import (
+    Admission,
+    Check,
+    Claim,
+    ClaimSet,
+    Draft,
+    Executed,
+    Failed,
+    Finished,
+    Found,
+    Hearing,
+    PolicyDecision,
+    Query,
+    Question,
+    Reading,
+    Request,
+    Ruling,
+    SearchRecord,
+    State,
+)
+from sovereign.store.workspace import Workspace
+
+T = TypeVar("T")
+STATIONS = ("question", "plan", "search", "admit", "read", "claims", "verify", "experiment", "draft", "tribunal", "policy", "press")
+OUTSIDE = ("search", "read", "experiment")  # what these stations bring is taken from the record on replay
+VERSION = "path-1"
+
+
+@dataclass(frozen=True)
+class House:
+    """What wiring gives the path. `press` turns the finished records into files and returns name -> bytes."""
+
+    store: Workspace
+    clock: Clock
+    sources: Sequence[Source]
+    shelf: read.Shelf
+    bench: Bench | None
+    verifiers: Sequence[Verifier]
+    policy_text: str
+    press: Callable[[Finished], Mapping[str, bytes]]
+    search_deadline_s: float
+    progress: Callable[[str, str], None] = lambda _station, _state: None
+
+
+Event = tuple[str, Mapping[str, Any]]
+Do = Callable[[str, int, type, Callable[[], tuple[Any, Sequence[Event]]]], Any]
+
+
+def travel(run_id: str, created_at: str, request: Request, house: House, do: Do) -> Finished:
+    """The whole path, top to bottom. `do` performs or recalls one step and returns its record."""
+    asked: Question = do("question", 0, Question, lambda: _question(request))
+    hearings: list[Hearing] = []
+    state = _State()
+    for revision in range(request.revision_rounds + 1):
+        if revision == 0 or state.uncovered:
+            _gather(asked, revision, state, request, house, do)
+        material = _material(asked, state, house)
+        written: Draft = do("draft", revision, Draft, lambda m=material: (draft.compose(m), []))  # type: ignore[misc]
+        dossier = _dossier(asked, written, state, house)
+        left = request.revision_rounds - revision
+        hearing: Hearing = do("tribunal", revision, Hearing, lambda d=dossier, r=revision, n=left: _hearing(d, r, n, state))  # type: ignore[misc]
+        hearings.append(hearing)
+        if hearing.decision != "REVISE":
+            break
+        _revise(hearing, dossier, state)
+    checks = _checks(asked, state, hearings[-1])
+    decision: PolicyDecision = do("policy", 0, PolicyDecision, lambda: _policy(asked, state, written, hearings[-1], checks, house))
+    finished = Finished(
+        run_id, request, created_at, asked, tuple(state.queries), tuple(state.searches), state.admissions, state.readings, state.claims, state.rulings,
+        state.executed, written, tuple(hearings), checks, decision, dossier.documents,
+    )  # fmt: skip
+    do("press", 0, dict, lambda: _press(finished, house))
+    return finished
+
+
+class _State:
+    """What the rounds have brought so far; rebuilt from the records on every run, never stored itself."""
+
+    def __init__(self) -> None:
+        self.queries: list[Query] = []
+        self.searches: list[SearchRecord] = []
+        self.admissions: tuple[Admission, ...] = ()
+        self.readings: tuple[Reading, ...] = ()
+        self.claims: tuple[Claim, ...] = ()
+        self.rulings: tuple[Ruling, ...] = ()
+        self.executed = Executed()
+        self.dropped: set[str] = set()
+        self.uncovered: tuple[str, ...] = ()
+        self.tried: set[str] = set()
+        self.acted: list[str] = []
+
+    def spent(self) -> frozenset[str]:
+        return frozenset(self.dropped | self.tried)
+
+
+def _gather(asked: Question, revision: int, state: _State, request: Request, house: House, do: Do) -> None:
+    """plan, search, admit, read, claims, verify and experiment: in a revision only for what was left uncovered."""
+    queries: tuple[Query, ...] = do(
+        "plan", revision, tuple[Query, ...], lambda: ((plan.targeted(asked, state.uncovered) if revision else plan.plan(asked)), [])
+    )
+    state.queries += queries
+    state.searches += do("search", revision, tuple[SearchRecord, ...], lambda: _search(queries, request, house))
+    state.admissions = do("admit", revision, tuple[Admission, ...], lambda: _admit(asked, state, request))
+    state.readings = do("read", revision, tuple[Reading, ...], lambda: _read(state, house))
+    sources = _sources(state, house)
+    found: ClaimSet = do("claims", revision, ClaimSet, lambda: _claims(asked, sources, request))
+    state.claims = found.claims
+    state.rulings = do("verify", revision, tuple[Ruling, ...], lambda: _verify(state, sources, house))
+    state.executed = do("experiment", revision, Executed, lambda: _experiment(asked, state, request, house, revision))
+    state.rulings = experiment.raise_levels(state.rulings, state.executed)
+
+
+# --- the stations' work: what each hands on, and what the ledger keeps of it ---
+
+
+def _question(request: Request) -> tuple[Question, list[Event]]:
+    asked = question.ask(request.question, request.names)
+    return asked, [("question_asked", {"text": asked.text, "facets": [f.id for f in asked.facets]})]
+
+
+def _search(queries: Sequence[Query], request: Request, house: House) -> tuple[tuple[SearchRecord, ...], list[Event]]:
+    records = asyncio.run(search.search(queries, house.sources, limit=request.results_per_query, deadline_s=house.search_deadline_s))
+    return records, [("searched", _told(r)) for r in records]
+
+
+def _told(r: SearchRecord) -> dict[str, Any]:
+    told: dict[str, Any] = {"source": r.source, "query": r.query, "outcome": r.outcome.kind}
+    if isinstance(r.outcome, Found):
+        told["hits"] = [p.paper_id for p in r.outcome.papers]
+    if isinstance(r.outcome, Failed):
+        told["reason"] = r.outcome.reason
+    return told
+
+
+def _admit(asked: Question, state: _State, request: Request) -> tuple[tuple[Admission, ...], list[Event]]:
+    admissions = admit.admit(asked, state.searches, at_most=request.max_admitted)
+    return admissions, [("judged_relevance", {"paper": a.paper.paper_id, "admitted": a.admitted, "reason": a.reason}) for a in admissions]
+
+
+def _read(state: _State, house: House) -> tuple[tuple[Reading, ...], list[Event]]:
+    readings = read.read(state.admissions, house.shelf)
+    return readings, [("read", {"paper": r.paper_id, "basis": r.basis, "document": r.document, "reason": r.reason}) for r in readings]
+
+
+def _claims(asked: Question, sources: Sequence[claims.Source], request: Request) -> tuple[ClaimSet, list[Event]]:
+    found = claims.extract(asked, sources, at_most=request.max_claims)
+    return found, [("claim_recorded", {"claim": c.claim_id, "paper": c.paper_id, "text": c.text}) for c in found.claims]
+
+
+def _verify(state: _State, sources: Sequence[claims.Source], house: House) -> tuple[tuple[Ruling, ...], list[Event]]:
+    papers = {s.paper.paper_id: s.paper for s in sources}
+    rulings = []
+    for claim in state.claims:
+        work = papers[claim.paper_id or ""].about or claim.paper_id
+        own = [(s.paper.paper_id, s.document) for s in sources if (s.paper.about or s.paper.paper_id) == work]
+        rulings.append(verify.verify_claim(claim, own, extra=house.verifiers))
+    combined = tuple(verify.corroborate(state.claims, rulings, papers))
+    return combined, [
+        ("verdict", {"claim": r.claim_id, "verdict": r.verdict, "level": r.level.label, "reason": r.reason}) for r in combined
+    ]
+
+
+def _experiment(asked: Question, state: _State, request: Request, house: House, revision: int) -> tuple[Executed, list[Event]]:
+    executed = experiment.run(asked, state.claims, house.bench, lab=request.lab, out=house.store.home / "trials")
+    events: list[Event] = [("prediction_sealed", {"sha256": seal.digest(p), "statement": p.statement}) for p in executed.predictions]
+    events += [("trial", {"trial": t.trial_id, "state": t.state, "digest": t.digest, "record": seal.digest(t)}) for t in executed.trials]
+    return executed, events
+
+
+def _hearing(dossier: tribunal.Dossier, revision: int, left: int, state: _State) -> tuple[Hearing, list[Event]]:
+    hearing = tribunal.hold(dossier, revision_round=revision, rounds_left=left, acted=tuple(state.acted), spent=state.spent())
+    events: list[Event] = [
+        ("finding", {"role": f.role, "kind": f.kind, "severity": f.severity, "text": f.text})
+        for review in hearing.reviews
+        for f in review.findings
+    ]
+    return hearing, [*events, ("hearing", {"round": revision, "score": hearing.score, "decision": hearing.decision})]
+
+
+def _policy(
+    asked: Question, state: _State, written: Draft, hearing: Hearing, checks: Sequence[Check], house: House
+) -> tuple[PolicyDecision, list[Event]]:
+    known = policy.facts(
+        asked,
+        state.admissions,
+        state.readings,
+        state.claims,
+        state.rulings,
+        written.coverage,
+        written.references,
+        hearing,
+        checks,
+        state.executed.trials,
+    )
+    decision = policy.decide(known, policy.parse(house.policy_text), policy_sha256=policy.fingerprint(house.policy_text))
+    return decision, [
+        ("policy_decided", {"decision": decision.decision, "rule": decision.rule, "facts": known, "policy": decision.policy_sha256})
+    ]
+
+
+def _press(finished: Finished, house: House) -> tuple[dict[str, str], list[Event]]:
+    files = house.press(finished)
+    stored = {name: house.store.blobs.put(body) for name, body in sorted(files.items())}
+    return stored, [("draft_printed", {"files": stored})]
+
+
+# --- glue between stations ---
+
+
+def _sources(state: _State, house: House) -> list[claims.Source]:
+    papers = {a.paper.paper_id: a.paper for a in state.admissions if a.admitted}
+    return [
+        claims.Source(papers[r.paper_id], house.store.library.document(r.document), r.document)
+        for r in state.readings
+        if r.document is not None and r.paper_id in papers
+    ]
+
+
+def _material(asked: Question, state: _State, house: House) -> draft.Material:
+    sources = _sources(state, house)
+    notes = [
+        f"Of “{s.document.title or s.paper.title}”, {u.what} could not be read: {u.reason.rstrip('.')}."
+        for s in sources
+        for u in s.document.unread
+        if u.share is None or u.share >= 0.02
+    ]
+    notes += [
+        f"“{s.document.title or s.paper.title}” holds text that reads like instructions to a machine; it was treated as data."
+        for s in sources
+        if s.document.suspicious
+    ]
+    return draft.Material(
+        asked, tuple(state.searches), state.admissions, state.readings, state.claims, state.rulings, state.executed.trials, state.executed.bears_on,
+        tuple(c.claim_id for c in state.claims if claims.is_absence(c.text)), tuple(sorted(state.dropped)), tuple(dict.fromkeys(notes))[:8],
+        tuple(dict.fromkeys(c for c in state.executed.checks)),
+    )  # fmt: skip
+
+
+def _dossier(asked: Question, written: Draft, state: _State, house: House) -> tribunal.Dossier:
+    documents = {s.document.sha256: s.document for s in _sources(state, house)}
+    absences = frozenset(c.claim_id for c in state.claims if claims.is_absence(c.text))
+    return tribunal.Dossier(
+        asked,
+        written,
+        state.claims,
+        state.rulings,
+        state.admissions,
+        state.readings,
+        tuple(state.searches),
+        documents,
+        state.executed.trials,
+        absences,
+    )
+
+
+def _revise(hearing: Hearing, dossier: tribunal.Dossier, state: _State) -> None:
+    """Acts on what the hearing found: takes claims out, and names the facets that the next round searches for."""
+    cure = tribunal.remedy([f for r in hearing.reviews for f in r.findings], dossier, state.spent())
+    state.uncovered = cure.requery
+    state.tried |= set(cure.requery)
+    state.dropped |= cure.drop
+    state.acted = [f"dropped {len(cure.drop)} claim(s)"] if cure.drop else []
+    if cure.requery:
+        state.acted.append("searched again for " + ", ".join(i.split(":", 1)[1] for i in cure.requery))
+
+
+def _checks(asked: Question, state: _State, hearing: Hearing) -> tuple[Check, ...]:
+    """The gate's own checks, each with its state; NOT_RUN carries the reason."""
+    findings = {f.kind: f for r in hearing.reviews for f in r.findings}
+
+    def from_finding(name: str, kinds: Sequence[str], good: str) -> Check:
+        hit = next((findings[k] for k in kinds if k in findings), None)
+        return Check(name, State.FAILED, hit.text) if hit else Check(name, State.PASSED, good)
+
+    read_ok = [r for r in state.readings if r.document is not None]
+    out = [
+        from_finding("question answered", ("question_not_answered",), "at least one part of the question is carried by evidence"),
+        from_finding("named system among the sources", ("named_system_missing",), "every named system was admitted"),
+        from_finding(
+            "every sentence has a source", ("unsupported_sentence", "contradicted_claim_kept"), "every stated sentence leads to evidence"
+        ),
+        from_finding(
+            "spans match their documents", ("span_does_not_match",), f"{sum(len(r.evidence) for r in state.rulings)} spans compared"
+        ),
+        from_finding("words are our own", ("foreign_words", "title_of_a_source"), f"compared with {len(read_ok)} documents"),
+        from_finding("no instructions in sources", ("instructions_in_source",), f"{len(read_ok)} documents looked at"),
+    ]
+    if not state.rulings:
+        out.append(Check("claims verified", State.NOT_RUN, "no claim was found, so none could be verified"))
+    else:
+        out.append(Check("claims verified", State.PASSED, f"{len(state.rulings)} claims"))
+    failed = sorted({r.source for r in state.searches if isinstance(r.outcome, Failed)})
+    answered = sorted({r.source for r in state.searches} - set(failed))
+    if failed and not answered:
+        out.append(Check("literature searched", State.NOT_RUN, f"no source answered: {', '.join(failed)}"))
+    else:
+        out.append(
+            Check(
+                "literature searched",
+                State.PASSED,
+                f"{', '.join(answered)} answered" + (f"; {', '.join(failed)} did not" if failed else ""),
+            )
+        )
+    return (*out, *state.executed.checks)
+
+
+# --- doing, recalling and replaying steps ---
+
+
+def step_key(station: str, revision: int) -> str:
+    return f"{station}-{revision}"
+
+
+def recording(run_id: str, house: House, engine: Callable[[str, Callable[[], str]], str]) -> Do:
+    """Steps that are done once: under the engine, closed in the ledger, recalled ever after."""
+
+    def do(station: str, revision: int, kind: type, work: Callable[[], tuple[Any, Sequence[Event]]]) -> Any:
+        key = step_key(station, revision)
+
+        def once() -> str:
+            finished = house.store.runs.finished_step(run_id, key)
+            if finished is not None:
+                return finished
+            house.progress(station, "started")
+            clock = time.perf_counter()
+            try:
+                output, events = work()
+            except SovereignError as exc:
+                exc.station = exc.station or station
+                raise
+            return house.store.runs.finish_step(run_id, key, output, events, at=house.clock.now(), seconds=time.perf_counter() - clock)
+
+        digest = engine(key, once)
+        house.progress(station, "done")
+        return seal.revive(kind, house.store.blobs.get(digest))
+
+    return do
+
+
+def replaying(run_id: str, house: House, compared: list[tuple[str, str, str]]) -> Do:
+    """Steps derived again from the record. Appends (step, recorded digest, derived digest) to `compared`; nothing is written."""
+    recorded = house.store.runs.steps(run_id)
+
+    def do(station: str, revision: int, kind: type, work: Callable[[], tuple[Any, Sequence[Event]]]) -> Any:
+        key = step_key(station, revision)
+        if key not in recorded:
+            raise IntegrityBroken(f"Run {run_id} has no record of step {key}.", mend=f"Finish it first: sovereign runs resume {run_id}")
+        if station in OUTSIDE:
+            house.store.blobs.get(recorded[key])  # its bytes must still match their name
+            compared.append((key, recorded[key], recorded[key]))
+        else:
+            compared.append((key, recorded[key], seal.digest(work()[0])))
+        return seal.revive(kind, house.store.blobs.get(recorded[key]))
+
+    return do
+
+
+def request_of(body: Mapping[str, Any]) -> Request:
+    return seal.revive(Request, seal.canonical(body))

@@ -1,0 +1,275 @@
+"""Hybrid search over the library's passages: tantivy (BM25, English stemmer) and dense vectors, fused by rank. A derived thing.
+
+Everything here can be rebuilt from the library's records at any time. `meta.json` is replaced last and atomically, and says up to which record
+the index has come: what an interrupted build left behind is done again, what is missing is caught up before the next search.
+Fusion: reciprocal rank fusion, score = sum 1/(k + rank) with k = 10 (Cormack et al. 2009 use 60; the measured choice for short lists is 10).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sovereign import seal
+from sovereign.errors import WorkspaceUnusable
+from sovereign.ports import Embedder
+from sovereign.records import Document, Passage, PassageKind
+from sovereign.store.library import Library
+
+RRF_K = 10
+HNSW_ABOVE = 50_000  # vectors; below it exact numpy search is faster and simpler
+REFIT_FACTOR = 2.0  # the embedder is fitted again when the library has grown by this factor
+CATCH_UP = 256  # documents between two commits
+Progress = Callable[[str, int, int], None]  # what, done, total
+
+
+class LibraryIndex:
+    """Satisfies ports.Index. `fit` builds an embedder from texts, `load` brings a stored one back."""
+
+    def __init__(self, library: Library, folder: Path, *, fit: Callable[[Sequence[str]], Any], load: Callable[[bytes], Any]):
+        self.library, self.folder, self._fit, self._load = library, folder, fit, load
+        self._document = lru_cache(maxsize=512)(library.document)
+        self._opened: tuple[str, Any, Any, list[tuple[str, str, int]], Embedder] | None = None
+
+    # --- searching ---
+
+    def search(self, text: str, k: int) -> list[tuple[str, Passage, float]]:
+        """(paper_id, passage, score in 0..1), best first, ties broken by document and place."""
+        self.catch_up()
+        _, index, vectors, rows, embedder = self._open()
+        if not rows or k <= 0:
+            return []
+        depth = max(50, 4 * k)
+        ranked = [self._by_keyword(index, text, depth), self._by_vector(vectors, embedder, text, depth)]
+        scores: dict[int, float] = {}
+        for ranking in ranked:
+            for rank, row in enumerate(ranking):
+                scores[row] = scores.get(row, 0.0) + 1.0 / (RRF_K + rank + 1)
+        best = sorted(scores, key=lambda row: (-scores[row], rows[row][1], rows[row][2]))[:k]
+        top = 2.0 / (RRF_K + 1)
+        return [(rows[r][0], self._document(rows[r][1]).passages[rows[r][2]], scores[r] / top) for r in best]
+
+    def titled(self, text: str, k: int) -> list[str]:
+        """paper_ids whose title matches any of the words, best first."""
+        import tantivy
+
+        self.catch_up()
+        _, index, _, rows, _ = self._open()
+        words = _query_words(text)
+        if not rows or not words:
+            return []
+        searcher = index.searcher()
+        queries = [(tantivy.Occur.Should, index.parse_query(w, ["title"])) for w in words]
+        hits = searcher.search(tantivy.Query.boolean_query(queries), 40 * k).hits
+        return list(dict.fromkeys(rows[int(searcher.doc(a)["row"][0])][0] for _, a in hits))[:k]
+
+    def _by_keyword(self, index: Any, text: str, depth: int) -> list[int]:
+        import tantivy
+
+        searcher = index.searcher()
+        words = [t for t in _query_words(text) if t]
+        if not words:
+            return []
+        clauses = [
+            (tantivy.Occur.Should, index.parse_query(" ".join(words), ["text", "title"], field_boosts={"title": 1.5})),
+        ]
+        hits = searcher.search(tantivy.Query.boolean_query(clauses), depth).hits
+        return [int(searcher.doc(address)["row"][0]) for _, address in hits]
+
+    def _by_vector(self, vectors: Any, embedder: Embedder, text: str, depth: int) -> list[int]:
+        query = embedder.embed([text], kind="query")[0]
+        if not np.any(query) or len(vectors) == 0:
+            return []
+        if hasattr(vectors, "search"):
+            return [int(m.key) for m in vectors.search(query, depth)]
+        scores = vectors @ query
+        top = np.argpartition(-scores, min(depth, len(scores) - 1))[:depth]
+        return [int(i) for i in top[np.lexsort((top, -scores[top]))]]
+
+    # --- building ---
+
+    def catch_up(self, progress: Progress = lambda *_: None) -> None:
+        """Brings the index to the library's state. Cheap when nothing changed; safe to interrupt; one builder at a time."""
+        meta = self._meta()
+        if not self.library.changes_since(meta["seq"]):
+            return
+        with self._lock():
+            meta = self._meta()
+            changes = self.library.changes_since(meta["seq"])
+            if not changes:
+                return
+            total = meta["rows"] + len(changes)
+            if not meta["embedder"] or total > REFIT_FACTOR * max(1, meta["fitted_on"]):
+                self._rebuild(progress)
+            else:
+                self._extend(meta, changes, progress)
+        self._opened = None
+
+    def rebuild(self, progress: Progress = lambda *_: None) -> None:
+        with self._lock():
+            self._rebuild(progress)
+        self._opened = None
+
+    def _rebuild(self, progress: Progress) -> None:
+        changes = self.library.changes_since(-1)
+        generation = f"g{int(self._meta()['generation'][1:]) + 1}"
+        folder = self.folder / generation
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        sample = [text for _, digest, _ in _spread(changes, 4000) for _, text in _indexed(self._document(digest))]
+        progress("learning word statistics", 0, 1)
+        embedder = self._fit(sample)
+        (folder / "embedder.npz").write_bytes(embedder.to_bytes())
+        meta = {"generation": generation, "seq": -1, "rows": 0, "segments": [], "fitted_on": len(changes)}
+        meta |= {"embedder": embedder.name, "dimension": embedder.dimension}
+        (folder / "words").mkdir()
+        self._extend(meta, changes, progress, index=_new_tantivy(folder / "words"), embedder=embedder)
+        for old in self.folder.glob("g*"):
+            if old.name != generation:
+                shutil.rmtree(old, ignore_errors=True)
+
+    def _extend(
+        self, meta: dict[str, Any], changes: Sequence[tuple[str, str, int]], progress: Progress, *, index: Any = None, embedder: Any = None
+    ) -> None:
+        import tantivy
+
+        folder = self.folder / meta["generation"]
+        index = index if index is not None else tantivy.Index.open(str(folder / "words"))
+        embedder = embedder if embedder is not None else self._load((folder / "embedder.npz").read_bytes())
+        if embedder.name != meta["embedder"]:
+            raise WorkspaceUnusable("The index was built with another embedder.", mend="Run: sovereign library reindex")
+        writer = index.writer(64_000_000, 1)
+        first_row = meta["rows"]
+        for number, _row in enumerate(_leftovers(index, first_row)):  # rows of a build that did not reach its meta.json
+            writer.delete_documents("row", first_row + number)
+        rows: list[tuple[str, str, int]] = []
+        texts: list[str] = []
+        titles = {}
+        for done, (paper_id, digest, _seq) in enumerate(changes):
+            if done % 200 == 0:
+                progress("indexing", done, len(changes))
+            document = self._document(digest)
+            if paper_id not in titles:
+                paper = self.library.paper(paper_id)
+                titles[paper_id] = paper.title if paper else ""
+            for ordinal, text in _indexed(document):
+                entry = tantivy.Document()
+                entry.add_unsigned("row", first_row + len(rows))
+                entry.add_text("title", titles[paper_id])
+                entry.add_text("text", text)
+                writer.add_document(entry)
+                rows.append((paper_id, digest, ordinal))
+                texts.append(text)
+        writer.commit()
+        writer.wait_merging_threads()
+        progress("embedding", 0, 1)
+        vectors = np.concatenate(
+            [embedder.embed(texts[i : i + 2000], kind="passage") for i in range(0, len(texts), 2000)] or [_none(embedder)]
+        )
+        segment = f"seg{len(meta['segments'])}"
+        np.save(folder / f"{segment}.npy", vectors.astype(np.float32))
+        (folder / f"{segment}.json").write_text(json.dumps(rows))
+        seq = max((s for *_, s in changes), default=meta["seq"])
+        meta = meta | {"seq": seq, "rows": first_row + len(rows), "segments": [*meta["segments"], segment]}
+        part = self.folder / "meta.json.part"
+        part.write_text(seal.pretty(meta))
+        part.replace(self.folder / "meta.json")
+        progress("indexing", len(changes), len(changes))
+
+    # --- opening ---
+
+    def _open(self) -> tuple[str, Any, Any, list[tuple[str, str, int]], Embedder]:
+        meta = self._meta()
+        key = f"{meta['generation']}/{meta['rows']}"
+        if self._opened is None or self._opened[0] != key:
+            self._opened = self._load_all(meta, key)
+        return self._opened
+
+    def _load_all(self, meta: dict[str, Any], key: str) -> tuple[str, Any, Any, list[tuple[str, str, int]], Any]:
+        import tantivy
+
+        if not meta["embedder"]:
+            return key, None, np.zeros((0, 1), dtype=np.float32), [], None
+        folder = self.folder / meta["generation"]
+        try:
+            index = tantivy.Index.open(str(folder / "words"))
+            embedder = self._load((folder / "embedder.npz").read_bytes())
+            rows = [tuple(r) for s in meta["segments"] for r in json.loads((folder / f"{s}.json").read_text())]
+            vectors = np.concatenate([np.load(folder / f"{s}.npy", mmap_mode="r") for s in meta["segments"]])
+        except (OSError, ValueError) as exc:
+            raise WorkspaceUnusable("The library index is damaged.", mend="Run: sovereign library reindex") from exc
+        if vectors.shape != (len(rows), meta["dimension"]) or embedder.name != meta["embedder"]:
+            raise WorkspaceUnusable("The library index mixes embedders.", mend="Run: sovereign library reindex")
+        return key, index, _approximate(vectors) if len(rows) > HNSW_ABOVE else vectors, rows, embedder
+
+    def _meta(self) -> dict[str, Any]:
+        path = self.folder / "meta.json"
+        if not path.is_file():
+            return {"generation": "g0", "seq": -1, "rows": 0, "segments": [], "fitted_on": 0, "embedder": "", "dimension": 0}
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)  # released when the file closes, also by a kill
+            yield
+
+
+def _indexed(document: Document) -> list[tuple[int, str]]:
+    """(ordinal, text) of what is searched: everything but references and equations; a row with its caption and header."""
+    out = []
+    for ordinal, passage in enumerate(document.passages):
+        if passage.kind in (PassageKind.REFERENCE, PassageKind.EQUATION):
+            continue
+        text = passage.text
+        if passage.table is not None:
+            text = f"{passage.table.caption} {' '.join(passage.table.header)} {text}"
+        out.append((ordinal, text))
+    return out
+
+
+def _spread(changes: Sequence[Any], size: int) -> Sequence[Any]:
+    return changes[:: max(1, -(-len(changes) // size))]
+
+
+def _query_words(text: str) -> list[str]:
+    """Plain words only: the query language's operators in a question are words, not orders."""
+    return [w for w in "".join(c if c.isalnum() else " " for c in text).split() if w.upper() not in ("AND", "OR", "NOT", "IN", "TO")]
+
+
+def _new_tantivy(folder: Path) -> Any:
+    import tantivy
+
+    schema = tantivy.SchemaBuilder()
+    schema.add_unsigned_field("row", stored=True, indexed=True)
+    schema.add_text_field("title", tokenizer_name="en_stem")
+    schema.add_text_field("text", tokenizer_name="en_stem")
+    return tantivy.Index(schema.build(), path=str(folder))
+
+
+def _leftovers(index: Any, first_row: int) -> range:
+    """The rows that a build wrote but did not account for in meta.json."""
+    index.reload()
+    return range(max(0, index.searcher().num_docs - first_row))
+
+
+def _none(embedder: Embedder) -> Any:
+    return np.zeros((0, embedder.dimension), dtype=np.float32)
+
+
+def _approximate(vectors: Any) -> Any:
+    from usearch.index import Index
+
+    index = Index(ndim=vectors.shape[1], metric="ip", dtype="f32")
+    index.add(np.arange(len(vectors)), np.ascontiguousarray(vectors))
+    return index

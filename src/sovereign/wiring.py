@@ -1,0 +1,432 @@
+"""Settings to adapters: the single meeting place of kernel, sources, readers, models, store and lab. Imports everything below the faces.
+
+Each function opens what one command needs and nothing more; heavy libraries load when they are first used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sovereign import intake, path, seal
+from sovereign.errors import NotFound, SourceFailed, SovereignError, UnknownName, Unreadable
+from sovereign.kernel import policy, question
+from sovereign.ports import Bench, Clock, Source
+from sovereign.readers import ReadLimits, read_bounded
+from sovereign.records import Basis, Document, Finished, Paper, Request
+from sovereign.settings import Settings
+from sovereign.store.index import LibraryIndex
+from sovereign.store.workspace import Workspace
+
+LOCAL = "local"
+NOTES = Path(__file__).with_name("library") / "notes"
+POLICY = Path(__file__).with_name("kernel") / "policy.toml"
+Progress = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class SystemClock:
+    """UTC by the machine, or fixed by SOURCE_DATE_EPOCH."""
+
+    epoch: int | None = None
+
+    def now(self) -> str:
+        when = datetime.now(UTC) if self.epoch is None else datetime.fromtimestamp(self.epoch, UTC)
+        return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@contextmanager
+def workspace(settings: Settings) -> Iterator[Workspace]:
+    held = Workspace(settings.home, SystemClock(settings.source_date_epoch), settings.database_url)
+    try:
+        yield held
+    finally:
+        held.close()
+
+
+# --- the library ---
+
+
+def index_of(ws: Workspace) -> LibraryIndex:
+    from sovereign.models.embedding import LatentEmbedder
+
+    return LibraryIndex(ws.library, ws.home / "index", fit=LatentEmbedder.fit, load=LatentEmbedder.from_bytes)
+
+
+def limits_of(settings: Settings) -> ReadLimits:
+    return ReadLimits(settings.read_timeout_s, settings.read_memory_mib, settings.max_document_mib * 2**20, settings.max_pages)
+
+
+def ensure_default_library(ws: Workspace, settings: Settings, progress: intake.Progress = lambda *_: None) -> intake.Report | None:
+    """Adds the reading notes that ship with the package, once per version of them; None when they are there already."""
+    if not settings.default_library:
+        return None
+    bodies = {p.name: p.read_bytes() for p in sorted(NOTES.glob("*.md"))}
+    digest = seal.digest({name: seal.sha256(body) for name, body in bodies.items()})
+    if ws.library.imported(digest) == "added":
+        return None
+    report = intake.add_trusted(bodies, ws.library, progress=progress)
+    ws.library.note_import(digest, "default library", len(bodies), "added")
+    ws.append_event(None, "library_added", {"what": "default library", "papers": report.new_papers, "digest": digest})
+    return report
+
+
+def add_to_library(ws: Workspace, settings: Settings, paths: Sequence[str], progress: intake.Progress = lambda *_: None) -> intake.Report:
+    """Files and folders, and arXiv ids or DOIs over the live sources. Indexes afterwards."""
+    local = [Path(p) for p in paths if Path(p).exists() or not _is_identifier(p)]
+    report = intake.add(local, ws.library, limits=limits_of(settings), workers=2, progress=progress)
+    for text in (p for p in paths if not Path(p).exists() and _is_identifier(p)):
+        _add_by_identifier(ws, settings, text, report)
+    ws.append_event(
+        None, "library_added", {"what": [str(p) for p in paths], "papers": report.new_papers, "documents": report.new_documents}
+    )
+    index_of(ws).catch_up(progress)
+    return report
+
+
+def _is_identifier(text: str) -> bool:
+    from sovereign import identity
+
+    return identity.parse_arxiv_id(text) is not None or identity.parse_doi(text) is not None
+
+
+def _add_by_identifier(ws: Workspace, settings: Settings, text: str, report: intake.Report) -> None:
+    from sovereign.records import Failed, Found
+    from sovereign.sources import services
+    from sovereign.store.library import Addition
+
+    async def ask() -> Any:
+        return await services(settings, state_dir=settings.home, keep=keeper(ws)).lookup(text)
+
+    outcome = asyncio.run(ask())
+    if isinstance(outcome, Failed):
+        report.skip(text, f"could not be looked up: {outcome.reason}")
+        return
+    if not isinstance(outcome, Found):
+        report.skip(text, "no source knows this identifier")
+        return
+    paper = outcome.papers[0]
+    shelf = LibraryShelf(ws, settings, live=True)
+    try:
+        fetched = shelf.fetch(paper)
+    except (SourceFailed, Unreadable) as exc:
+        report.skip(text, f"only its abstract was added: {exc.line()}")
+        fetched = None
+    digest = fetched[0] if fetched else shelf.abstract(paper)
+    added = ws.library.add([Addition(paper, ws.library.document(digest) if digest else None, text)])
+    report.new_papers += added.new_papers
+    report.new_documents += added.new_documents
+    report.unchanged += added.unchanged
+
+
+def keeper(ws: Workspace) -> Callable[[str, bytes], None]:
+    """Stores every body that comes from outside, before anything looks into it."""
+
+    def keep(_url: str, body: bytes) -> None:
+        ws.blobs.put(body)
+
+    return keep
+
+
+@dataclass(frozen=True)
+class LibraryShelf:
+    """Satisfies kernel.read.Shelf: the library first, then the live full texts, then the abstract."""
+
+    ws: Workspace
+    settings: Settings
+    live: bool
+
+    def documents(self, paper: Paper) -> Sequence[tuple[str, Basis]]:
+        return self.ws.library.documents_of(paper.paper_id)
+
+    def fetch(self, paper: Paper) -> tuple[str, Basis] | None:
+        """The first full text that can be read. Raises SourceFailed or Unreadable with the last reason when every offered one failed."""
+        if not self.live or self.settings.offline:
+            return None
+        from sovereign.sources import services
+        from sovereign.sources.full_text import Missed
+
+        async def first() -> tuple[str, Basis] | None:
+            trouble: SovereignError | None = None
+            held = services(self.settings, state_dir=self.settings.home, keep=keeper(self.ws))
+            async for item in held.fetch_full_text(paper):
+                if isinstance(item, Missed):
+                    why = item.outcome.reason if item.outcome.kind == "failed" else "there is no such text"
+                    trouble = SourceFailed(f"{item.url}: {why}.", source="full text", kind="unreachable")
+                    continue
+                try:
+                    document = read_bounded(item.body, filename=item.filename, limits=limits_of(self.settings))
+                except Unreadable as exc:
+                    trouble = exc
+                    continue
+                return self.ws.blobs.put(seal.canonical(document)), document.basis
+            if trouble is not None:
+                raise trouble
+            return None
+
+        return asyncio.run(first())
+
+    def abstract(self, paper: Paper) -> str | None:
+        if not paper.abstract:
+            return None
+        from sovereign.readers.jsonl import abstract_document
+
+        return self.ws.blobs.put(seal.canonical(abstract_document(paper.title, paper.abstract)))
+
+
+# --- asking ---
+
+
+def sources_of(names: Sequence[str], ws: Workspace, settings: Settings) -> list[Source]:
+    """Raises UnknownName for a source that does not exist; the order is the one given."""
+    from sovereign.sources import NAMES, build
+    from sovereign.sources.local import LocalLibrary
+
+    unknown = [n for n in names if n not in (LOCAL, *NAMES)]
+    if unknown:
+        raise UnknownName("source", unknown[0], (LOCAL, *NAMES))
+    out: list[Source] = []
+    if LOCAL in names:
+        index = index_of(ws)
+        out.append(LocalLibrary(index, ws.library.paper, index.titled))
+    live = [n for n in names if n != LOCAL]
+    if live:
+        out += build(live, settings, state_dir=settings.home, keep=keeper(ws))
+    order = {n: i for i, n in enumerate(names)}
+    return sorted(out, key=lambda s: order[s.name])
+
+
+_TITLE_NAME = re.compile(r"^([\w.+-]*[A-Z0-9][\w.+-]*(?:[ -][\w.+-]+){0,2}):\s")
+
+
+def known_names(ws: Workspace, text: str) -> dict[str, str]:
+    """Names that library titles introduce ("SMoES: …") and that stand in this text: lower-case spelling -> name as written."""
+    lowered = text.lower()
+    found: dict[str, str] = {}
+    for title in ws.library.titles():
+        match = _TITLE_NAME.match(title)
+        if match is None:
+            continue
+        name = match.group(1)
+        plain = name.lower()
+        looks = any(c.isupper() or c.isdigit() for c in name[1:])
+        near = {plain, plain.removesuffix("s"), f"{plain}s"}
+        if looks and any(re.search(rf"(?<![\w-]){re.escape(n)}(?![\w-])", lowered) for n in near):
+            found.setdefault(plain, name)
+    return found
+
+
+def prepare(ws: Workspace, settings: Settings, text: str, *, sources: Sequence[str], lab: str, model: str) -> Request:
+    """The request of a new run. Raises QuestionRefused or UnknownName before anything is stored."""
+    question.ask(text)  # refuses what cannot be asked
+    sources_of(sources, ws, settings)
+    policy.parse(policy_text(settings))
+    return Request(
+        question=text,
+        sources=tuple(dict.fromkeys(sources)),
+        names=known_names(ws, text),
+        lab=lab,
+        model=model,
+        max_admitted=settings.max_admitted,
+        max_claims=settings.max_claims,
+        results_per_query=settings.results_per_query,
+        revision_rounds=settings.revision_rounds,
+    )
+
+
+def policy_text(settings: Settings) -> str:
+    chosen = settings.policy_file or POLICY
+    try:
+        return chosen.read_text(encoding="utf-8")
+    except OSError as exc:
+        raise NotFound(f"The policy file {chosen} cannot be read: {exc.strerror}.") from exc
+
+
+def bench_of(settings: Settings) -> Bench | None:
+    from sovereign.lab.bench import LabBench
+
+    return LabBench(settings)
+
+
+def house(ws: Workspace, settings: Settings, request: Request, *, progress: Progress = lambda *_: None, outside: bool = True) -> path.House:
+    """The adapters of one run. With outside=False (replay) there are no sources, and nothing can be fetched."""
+    bench = bench_of(settings)
+
+    def press(finished: Finished) -> Mapping[str, bytes]:
+        from sovereign.press import render
+
+        return render(finished, _figures(finished, bench))
+
+    return path.House(
+        store=ws,
+        clock=ws.clock,
+        sources=sources_of(request.sources, ws, settings) if outside else (),
+        shelf=LibraryShelf(ws, settings, live=outside and any(s != LOCAL for s in request.sources)),
+        bench=bench,
+        verifiers=(),
+        policy_text=policy_text(settings),
+        press=press,
+        search_deadline_s=settings.search_deadline_s,
+        progress=progress,
+    )
+
+
+def _figures(finished: Finished, bench: Bench | None) -> dict[str, bytes]:
+    wanted = {(g.trial_id, g.path) for s in finished.draft.sections for g in s.figures}
+    out = {}
+    for trial_id, name in sorted(wanted):
+        body = bench.figure(trial_id, name) if bench is not None else None
+        if body is not None:
+            out[name] = body
+    return out
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run as a face shows it. `files`: name -> path on disk."""
+
+    run_id: str
+    state: str
+    body: Mapping[str, Any]
+    files: Mapping[str, Path]
+    timings_s: Mapping[str, float]
+
+    def as_json(self) -> dict[str, Any]:
+        return {**self.body, "state": self.state, "timings_s": dict(self.timings_s), "files": {n: str(p) for n, p in self.files.items()}}
+
+
+def ask(
+    settings: Settings,
+    text: str,
+    *,
+    sources: Sequence[str] | None = None,
+    library: Sequence[str] = (),
+    lab: str | None = None,
+    model: str | None = None,
+    out: Path | None = None,
+    progress: Progress = lambda *_: None,
+    adding: intake.Progress = lambda *_: None,
+) -> Result:
+    """The main job. The run is durable from its first step: killed anywhere, `resume` finishes it."""
+    with workspace(settings) as ws:
+        question.ask(text)
+        ensure_default_library(ws, settings, adding)
+        if library:
+            add_to_library(ws, settings, library, adding)
+        request = prepare(ws, settings, text, sources=sources or settings.sources, lab=lab or settings.lab, model=model or settings.model)
+        base = "r-" + seal.digest([request, policy.fingerprint(policy_text(settings))])[:10]
+        row = ws.runs.create(base, request.question, seal.plain(request), at=ws.clock.now())
+        return _work(ws, settings, row.run_id, out, progress)
+
+
+def resume(settings: Settings, run_id: str, *, out: Path | None = None, progress: Progress = lambda *_: None) -> Result:
+    """Brings a killed or failed run to its end; a finished one is shown as it is."""
+    with workspace(settings) as ws:
+        if ws.runs.finished_step(run_id, path.step_key("press", 0)):
+            return load(ws, run_id, out)
+        ws.runs.set_state(run_id, "running")
+        return _work(ws, settings, run_id, out, progress)
+
+
+def _work(ws: Workspace, settings: Settings, run_id: str, out: Path | None, progress: Progress) -> Result:
+    from sovereign.engine import Step, engine
+
+    row = ws.runs.get(run_id)
+    request = path.request_of(ws.runs.request(run_id))
+    home = house(ws, settings, request, progress=progress)
+
+    def perform(asked: str, step: Step) -> None:
+        path.travel(asked, row.created_at, request, home, path.recording(asked, home, step))
+
+    try:
+        with engine(ws.home, run_id, perform, url=settings.database_url) as finish:
+            finish()
+    except SovereignError as exc:
+        ws.runs.set_state(run_id, "failed", exc.line())
+        raise
+    ws.runs.set_state(run_id, "waiting_for_owner")
+    return load(ws, run_id, out)
+
+
+def load(ws: Workspace, run_id: str, out: Path | None = None) -> Result:
+    """A run as it stands on record; its files are written out (again) from the blobs when they are missing or differ."""
+    row = ws.runs.get(run_id)
+    pressed = ws.runs.finished_step(run_id, path.step_key("press", 0))
+    if pressed is None:
+        body: dict[str, Any] = {
+            "run_id": run_id,
+            "question": row.question,
+            "created_at": row.created_at,
+            "steps": list(ws.runs.steps(run_id)),
+        }
+        return Result(run_id, row.state, body | ({"error": row.error} if row.error else {}), {}, ws.runs.timings(run_id))
+    files: dict[str, str] = json.loads(ws.blobs.get(pressed))
+    folder = (out / run_id if out is not None and (out / run_id).exists() else out) or ws.run_folder(run_id)
+    written = {name: _write(folder / name, ws.blobs.get(digest)) for name, digest in files.items()}
+    return Result(run_id, row.state, json.loads(ws.blobs.get(files["draft.json"])), written, ws.runs.timings(run_id))
+
+
+def _write(target: Path, body: bytes) -> Path:
+    from sovereign.errors import WorkspaceUnusable
+
+    try:
+        if not target.is_file() or target.read_bytes() != body:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = target.with_name(target.name + ".part")
+            part.write_bytes(body)
+            part.replace(target)
+    except OSError as exc:
+        raise WorkspaceUnusable(
+            f"{target} cannot be written: {exc.strerror}.", mend="Choose another place with --out DIR; the run itself is safe."
+        ) from exc
+    return target
+
+
+@dataclass(frozen=True)
+class Replay:
+    run_id: str
+    compared: tuple[tuple[str, str, str], ...]  # step, recorded digest, derived digest
+
+    @property
+    def same(self) -> bool:
+        return all(a == b for _, a, b in self.compared)
+
+
+def replay(settings: Settings, run_id: str) -> Replay:
+    """Derives every step of a finished run again from the record, with no outside, and compares the bytes."""
+    with workspace(settings) as ws:
+        row = ws.runs.get(run_id)
+        request = path.request_of(ws.runs.request(run_id))
+        home = replace(house(ws, settings, request, outside=False))
+        compared: list[tuple[str, str, str]] = []
+        path.travel(run_id, row.created_at, request, home, path.replaying(run_id, home, compared))
+        return Replay(run_id, tuple(compared))
+
+
+# --- one claim ---
+
+
+def documents_from(settings: Settings, files: Sequence[Path]) -> list[tuple[str, Document]]:
+    """(paper id, document) of each file. Raises NotFound or Unreadable naming the file."""
+    out = []
+    for file in files:
+        if not file.is_file():
+            raise NotFound(f"{file} is not a file.", mend="Give a PDF, HTML, LaTeX, Markdown or text file.", subject=str(file))
+        body = file.read_bytes()
+        try:
+            document = read_bounded(body, filename=file.name, limits=limits_of(settings))
+        except Unreadable as exc:
+            raise Unreadable(f"{file.name}: {exc.message}", kind=exc.kind, mend=exc.mend, subject=str(file)) from exc
+        out.append((intake.paper_of(document, file.name, body[: 64 * 1024]).paper_id, document))
+    return out
+
+
+def clock_of(settings: Settings) -> Clock:
+    return SystemClock(settings.source_date_epoch)
