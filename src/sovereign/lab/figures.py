@@ -6,6 +6,7 @@ Refuses axes without labels: every helper takes them.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,7 +89,7 @@ def heat_map(
     for s in starts[1:-1]:
         axes.axhline(s - 0.5, color="white", linewidth=1.2)
         axes.axvline(s - 0.5, color="white", linewidth=1.2)
-    centres = [(a + b - 1) / 2 for a, b in zip(starts, starts[1:])]
+    centres = [(a + b - 1) / 2 for a, b in itertools.pairwise(starts)]
     axes.set_xticks(centres, order)
     axes.set_yticks(centres, order, rotation=90, va="center")
     axes.tick_params(length=0)

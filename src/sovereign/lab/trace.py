@@ -21,6 +21,7 @@ from sovereign.errors import LabInput, NotFound
 
 SCHEMA = 1
 ARRAYS = ("experts", "weights", "probs", "request", "position", "is_decode", "token_id")
+LONGEST_RUN = 16  # equal rows of different tokens; by chance 1/C(E, k)^L each, in a collapsed toy model up to 5 were seen
 SUM_TOLERANCE = 2e-2  # probabilities are stored as float16: 64 roundings of up to 2^-11 relative stay below this
 
 
@@ -228,15 +229,18 @@ def _row_problems(trace: RoutingTrace) -> list[str]:
 
 
 def _repetition_problems(trace: RoutingTrace) -> list[str]:
+    """Runs of equal rows: a profiling pass repeats one row, a stuck buffer repeats the last. A collapsed small model repeats some rows too,
+    so only long runs (of different tokens, where the ids are known) or a majority of repeats are reported."""
     flat = trace.experts.reshape(trace.tokens, -1)
     same = (flat[1:] == flat[:-1]).all(axis=1) & (trace.request[1:] == trace.request[:-1])
     if trace.token_id is not None:
-        # The same token twice in a row may route alike; different tokens with equal rows in all layers are a stuck buffer.
         same &= trace.token_id[1:] != trace.token_id[:-1]
-    # Chance that k ids agree in all layers is at most 1/E^L; one coincidence is let pass in shallow models.
-    limit = max(3, trace.tokens // 4) if trace.layers * trace.k < 8 else max(3, trace.tokens // 50)
-    if int(same.sum()) > limit:
-        return [f"{int(same.sum())} rows repeat the row before them in every layer: a profiling run or a stuck buffer was captured."]
+    breaks = np.flatnonzero(np.concatenate(([True], ~same, [True])))
+    longest = int(np.diff(breaks).max())
+    if longest > LONGEST_RUN or (trace.tokens > 8 and same.mean() > 0.5):
+        return [
+            f"{int(same.sum())} rows repeat the row before them in every layer (longest run {longest}): a profiling run or a stuck buffer."
+        ]
     return []
 
 

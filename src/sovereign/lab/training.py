@@ -81,7 +81,9 @@ def train(
     Raises LabInput when the loss stops being a number, or on lack of memory.
     """
     device = next(model.parameters()).device
-    optimiser = torch.optim.AdamW(model.parameters(), lr=spec.lr, betas=(0.9, 0.95), weight_decay=spec.weight_decay)
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=spec.lr, betas=(0.9, 0.95), weight_decay=spec.weight_decay, fused=device.type == "cuda"
+    )
     begin = load_checkpoint(checkpoint, model, optimiser, spec) if checkpoint is not None and checkpoint.is_file() else 0
     model.train()
     losses: list[Tensor] = []
@@ -178,7 +180,8 @@ def load_checkpoint(path: Path, model: Decoder, optimiser: torch.optim.Optimizer
             p.copy_(held[f"model.{name}"])
             if optimiser is not None and f"exp_avg.{name}" in held:
                 moments = {key: held[f"{key}.{name}"].to(p.device).clone() for key in ("exp_avg", "exp_avg_sq")}
-                optimiser.state[p] = {"step": torch.tensor(float(step)), **moments}
+                fused = bool(optimiser.param_groups[0].get("fused"))
+                optimiser.state[p] = {"step": torch.tensor(float(step), device=p.device if fused else "cpu"), **moments}
     return step
 
 
