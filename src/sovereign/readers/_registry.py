@@ -8,6 +8,7 @@ from sovereign.readers.html import HtmlReader
 from sovereign.readers.jats import JatsReader
 from sovereign.readers.latex import LatexReader
 from sovereign.readers.markdown import MarkdownReader
+from sovereign.readers.pdf import PdfReader
 from sovereign.readers.plain import PlainReader
 
-READERS: tuple[Reader, ...] = (JatsReader(), HtmlReader(), BibtexReader(), LatexReader(), MarkdownReader(), PlainReader())
+READERS: tuple[Reader, ...] = (PdfReader(), JatsReader(), HtmlReader(), BibtexReader(), LatexReader(), MarkdownReader(), PlainReader())

@@ -55,6 +55,7 @@ _ACCENTS = {
     "'": "\u0301", "`": "\u0300", "^": "\u0302", '"': "\u0308", "~": "\u0303", "=": "\u0304", ".": "\u0307", "u": "\u0306", "v": "\u030c",
     "H": "\u030b", "c": "\u0327", "k": "\u0328", "r": "\u030a", "d": "\u0323", "b": "\u0331", "t": "",
 }  # fmt: skip
+_LETTER_NEXT = re.compile(r"\s*(?:[^\W_]|\\[A-Za-z]{3})")
 _TOKEN = re.compile(r"\\([A-Za-z@]+)\*?|\\(.)|([{}^_&~$%])|(\s+)|([^\\{}^_&~$%\s]+)", re.DOTALL)
 
 
@@ -138,7 +139,7 @@ def math(source: str, depth: int = 0) -> str:
         elif special in ("^", "_"):
             inner, at = argument(source, at)
             out.append(_script(special, math(inner, depth + 1).replace(", ", ",")))
-            if source[at : at + 1].isalnum() or re.match(r"\\[A-Za-z]{3}", source[at:]):
+            if _LETTER_NEXT.match(source, at):
                 out.append(" ")
         elif special in ("&", "~"):
             out.append(" ")

@@ -1,0 +1,276 @@
+"""Tables of a PDF page: found by their rules or, next to a caption, by alignment; cut into columns, header and rows.
+
+Imports the line types only. Refuses to call prose a table: most lines of a table must fall apart into cells.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from sovereign.readers._pdf_lines import Line, Word
+from sovereign.readers._pdf_page import Box, Page
+
+CAPTION = re.compile(r"^(?:Table|TABLE|Tab\.)\s+(?:S|A)?(?:\d+|[IVXLC]+)(?:\.\d+)?\b")
+_NUMBERISH = re.compile(r"[\d✓✗×%–—-]")
+
+
+@dataclass
+class Grid:
+    """first..last: positions of its lines in the page's list; header may be empty."""
+
+    lines: list[Line]
+    header: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+
+
+def find(lines: list[Line], page: Page) -> list[Grid]:
+    """Tables from top to bottom; a line belongs to at most one."""
+    taken: set[int] = set()
+    grids: list[Grid] = []
+    for top, bottom, inner in _ruled(lines, page):
+        members = [x for x in lines if id(x) not in taken and bottom.y0 - 1 < x.y < top.y1 + 1 and x.x0 > top.x0 - 8 and x.x1 < top.x1 + 8]
+        members = [x for x in members if not re.match(r"^(?:Table|Figure|Fig\.|Algorithm)\s+\d+\s*[:.]", x.text)]
+        if _tabular(members, top.x1 - top.x0):
+            grid = _grid(members, inner, page)
+            if grid:
+                grids.append(grid)
+                taken.update(id(x) for x in members)
+    for members in _aligned([x for x in lines if id(x) not in taken]):
+        grid = _grid(members, [], page)
+        if grid and len(grid.rows) >= 2:
+            grids.append(grid)
+    return grids
+
+
+def _tabular(members: list[Line], width: float) -> bool:
+    if not members:
+        return False
+    several = sum(len(x.fragments) > 1 for x in members)
+    prose = sum(len(x.fragments) == 1 and len(x.text.split()) > 9 and x.x1 - x.x0 > 0.75 * width for x in members)
+    return several >= max(1, 0.4 * len(members)) and prose <= 0.25 * len(members)
+
+
+def _merged(rules: list[Box]) -> list[Box]:
+    """Rules drawn cell by cell as one; double rules as one."""
+    out: list[Box] = []
+    for rule in sorted(rules, key=lambda b: (-round(b.y0 / 1.5), b.x0)):
+        if out and abs(out[-1].y0 - rule.y0) < 3 and rule.x0 - out[-1].x1 < 4:
+            last = out[-1]
+            out[-1] = Box(min(last.x0, rule.x0), last.y0, max(last.x1, rule.x1), last.y1)
+        else:
+            out.append(rule)
+    return out
+
+
+def _ruled(lines: list[Line], page: Page) -> list[tuple[Box, Box, list[Box]]]:
+    """(top rule, bottom rule, full-width rules between) of every stretch between equally wide rules that holds lines which are no prose."""
+    found = []
+    rules = sorted(_merged(page.horizontal), key=lambda b: -b.y0)
+    used: set[int] = set()
+    for number, top in enumerate(rules):
+        if number in used or top.x1 - top.x0 < 40:
+            continue
+        chain = [number]
+        for later in range(number + 1, len(rules)):
+            rule = rules[later]
+            if later in used or abs(rule.x0 - top.x0) > 6 or abs(rule.x1 - top.x1) > 6:
+                continue
+            between = [x for x in lines if rule.y0 < x.y < rules[chain[-1]].y0 and x.x1 > top.x0 and x.x0 < top.x1]
+            width = top.x1 - top.x0
+            loose = [x for x in between if x.x0 < top.x0 - 12 or x.x1 > top.x1 + 12 or (len(x.fragments) == 1 and len(x.text.split()) > 12)]
+            if len(loose) > 0.3 * len(between) or (between and CAPTION.match(between[0].text) and len(chain) > 1):
+                break
+            if rules[chain[-1]].y0 - rule.y0 > 600 or width < 40:
+                break
+            chain.append(later)
+        if len(chain) > 1:
+            used.update(chain)
+            found.append((top, rules[chain[-1]], [rules[i] for i in chain[1:-1]]))
+    return found
+
+
+def _aligned(lines: list[Line]) -> list[list[Line]]:
+    """Unruled tables: at least three lines in a row that fall apart into the same columns, directly above or below a table's caption."""
+    found = []
+    for number, line in enumerate(lines):
+        if not CAPTION.match(line.text) or len(line.text.split()) < 2:
+            continue
+        end = number + 1
+        while (
+            end < len(lines) and end - number < 8 and len(lines[end].fragments) == 1 and lines[end - 1].y - lines[end].y < 1.5 * line.size
+        ):
+            end += 1
+        for step, start in ((1, end), (-1, number - 1)):
+            run: list[Line] = []
+            at = start
+            while 0 <= at < len(lines) and len(run) < 80:
+                here = lines[at]
+                if len(here.fragments) < 2 or here.page != line.page or (run and abs(run[-1].y - here.y) > 3.2 * here.size):
+                    break
+                run.append(here)
+                at += step
+            run = run[::step]
+            if len(run) >= 3 and _same_columns(run):
+                found.append(run)
+                break
+    return found
+
+
+def _same_columns(run: list[Line]) -> bool:
+    counts = [len(x.fragments) for x in run]
+    return sum(abs(c - max(set(counts), key=counts.count)) <= 1 for c in counts) >= 0.7 * len(run)
+
+
+# --- cells ---
+
+
+def _grid(members: list[Line], inner: list[Box], page: Page) -> Grid | None:
+    """Header and rows of the lines of one table; None when no column boundary is found."""
+    members = sorted(members, key=lambda x: -x.y)
+    head_end = inner[0].y0 if inner else None
+    head = [x for x in members if head_end is not None and x.y > head_end]
+    body = [x for x in members if x not in head]
+    if not body or len(head) > 5:
+        head, body = [], members
+    bounds = _columns(body if len(body) > 1 else members, members, page)
+    if len(bounds) < 2:
+        return None
+    header = _header(head, bounds, page)
+    cells = [(x, _cells(x, bounds)) for x in body]
+    cells = _with_labels(cells, inner)
+    rows = _joined(cells, inner, body)
+    if not header and rows and len(rows) > 1:
+        header = rows.pop(0)
+    return Grid(members, header, rows) if rows else None
+
+
+def _columns(body: list[Line], members: list[Line], page: Page) -> list[tuple[float, float]]:
+    """x ranges that tile the table, cut in the middle of each strip that no row's words cover."""
+    rows = [x for x in body if len(x.fragments) > 1] or body
+    low, high = min(x.x0 for x in members), max(x.x1 for x in members)
+    em = sorted(x.size for x in rows)[len(rows) // 2]
+    bins = max(1, int((high - low) * 2) + 2)
+    cover = [0] * bins
+    for row in rows:
+        for word in (w for f in row.fragments for w in f.words):
+            for at in range(max(0, int((word.x0 - low) * 2)), min(bins, int((word.x1 - low) * 2) + 1)):
+                cover[at] += 1
+    allowed = 0 if len(rows) < 10 else len(rows) // 16
+    least = (0.4 if len(rows) >= 4 else 0.6 if len(rows) > 1 else 0.9) * em
+    cuts = [low - 3]
+    at = 0
+    while at < bins:
+        if cover[at] <= allowed:
+            end = at
+            while end < bins and cover[end] <= allowed:
+                end += 1
+            if (end - at) / 2 >= least and at > 0 and end < bins:
+                cuts.append(low + (at + end) / 4)
+            at = end
+        else:
+            at += 1
+    inside = [v for v in page.vertical if v.y1 > rows[-1].y and v.y0 < rows[0].y + em and low < v.x0 < high]
+    for x in sorted({round(v.x0) for v in inside}):
+        crossing = sum(w.x0 < x - 1 and w.x1 > x + 1 for row in rows for f in row.fragments for w in f.words)
+        if not crossing and all(abs(x - c) > 0.8 * em for c in cuts) and x < high - em:
+            cuts.append(float(x))
+    cuts = [*sorted(cuts), high + 3]
+    return list(zip(cuts, cuts[1:]))
+
+
+def _cells(line: Line, bounds: list[tuple[float, float]]) -> list[str]:
+    cells: list[list[str]] = [[] for _ in bounds]
+    for word in (w for f in line.fragments for w in f.words):
+        middle = (word.x0 + word.x1) / 2
+        column = next((i for i, (a, b) in enumerate(bounds) if a <= middle < b), len(bounds) - 1 if middle >= bounds[-1][1] else 0)
+        cells[column].append(word.text)
+    return [" ".join(c) for c in cells]
+
+
+def _header(head: list[Line], bounds: list[tuple[float, float]], page: Page) -> list[str]:
+    """One name per column; a heading that spans several columns stands before each of theirs, joined with " / "."""
+    if not head:
+        return []
+    names: list[list[str]] = [[] for _ in bounds]
+    partial = [r for r in page.horizontal if r.x1 - r.x0 < 0.9 * (bounds[-1][1] - bounds[0][0])]
+    for line in head:
+        for piece in _pieces(line):
+            x0, x1 = piece[0].x0, piece[-1].x1
+            below = next((r for r in partial if 0 < line.y - r.y0 < 1.2 * line.size and r.x0 - 4 < (x0 + x1) / 2 < r.x1 + 4), None)
+            if below is not None:
+                x0, x1 = min(x0, below.x0), max(x1, below.x1)
+            over = [
+                i for i, (a, b) in enumerate(bounds) if min(x1, b) - max(x0, a) > 0.45 * min(b - a, x1 - x0 if below is None else b - a)
+            ]
+            text = " ".join(w.text for w in piece)
+            for column in over or [min(range(len(bounds)), key=lambda i: abs(sum(bounds[i]) / 2 - (x0 + x1) / 2))]:
+                names[column].append(text)
+    return [_heading(parts) for parts in names]
+
+
+def _heading(parts: list[str]) -> str:
+    out = ""
+    for part in dict.fromkeys(parts):
+        wraps = out.endswith("-") or (part[:1].islower() and out) or re.fullmatch(r"\([^)]*\)", part)
+        out = (out[:-1] + part if out.endswith("-") else f"{out} {part}" if wraps else f"{out} / {part}") if out else part
+    return out
+
+
+def _pieces(line: Line) -> list[list[Word]]:
+    """Stretches of words with ordinary blanks between them."""
+    pieces: list[list[Word]] = []
+    for word in (w for f in line.fragments for w in f.words):
+        if pieces and word.x0 - pieces[-1][-1].x1 < 0.5 * line.size:
+            pieces[-1].append(word)
+        else:
+            pieces.append([word])
+    return pieces
+
+
+def _with_labels(cells: list[tuple[Line, list[str]]], inner: list[Box]) -> list[tuple[Line, list[str]]]:
+    """A label centred beside several rows (a \\multirow) stands on a line of its own between two of them: it goes to the rows without one."""
+    steps = [a[0].y - b[0].y for a, b in zip(cells, cells[1:])]
+    usual = sorted(steps)[len(steps) * 3 // 4] if steps else 0.0
+    out: list[tuple[Line, list[str]]] = []
+    lone: list[tuple[Line, list[str]]] = []
+    for number, (line, row) in enumerate(cells):
+        alone = row[0] and not any(row[1:])
+        close = any(0 < abs(line.y - other[0].y) < 0.8 * usual for other in cells[max(0, number - 1) : number + 2] if other[0] is not line)
+        (lone if alone and close else out).append((line, row))
+    for label, row in lone:
+        for line, other in _group(label.y, out, inner):
+            if not other[0] and abs(line.y - label.y) < 6 * usual:
+                other[0] = row[0]
+    for _line, row in out:
+        if row[0]:
+            continue
+    return out
+
+
+def _group(y: float, cells: list[tuple[Line, list[str]]], inner: list[Box]) -> list[tuple[Line, list[str]]]:
+    """The rows between the rules around `y`."""
+    above = min((r.y0 for r in inner if r.y0 > y), default=float("inf"))
+    below = max((r.y0 for r in inner if r.y0 < y), default=float("-inf"))
+    return [(line, row) for line, row in cells if below < line.y < above]
+
+
+def _joined(cells: list[tuple[Line, list[str]]], inner: list[Box], body: list[Line]) -> list[list[str]]:
+    """Rows; a line without label and without figures that follows closely continues the cells above it (wrapped text)."""
+    rows: list[list[str]] = []
+    steps = sorted(a.y - b.y for a, b in zip(body, body[1:]))
+    usual = steps[len(steps) // 2] if steps else 0.0
+    last: Line | None = None
+    for line, row in cells:
+        filled = [c for c in row if c]
+        ruled = last is not None and any(line.y < r.y0 < last.y for r in inner)
+        wraps = (
+            bool(rows) and not ruled and last is not None and last.y - line.y < 1.25 * usual and len(filled) < max(2, 0.6 * len([c for c in rows[-1] if c]))
+            and not row[0] and not any(_NUMBERISH.search(c) for c in filled)
+        )  # fmt: skip
+        if wraps:
+            rows[-1] = [f"{a[:-1]}{b}" if a.endswith("-") and b else f"{a} {b}".strip() for a, b in zip(rows[-1], row)]
+        elif filled:
+            rows.append(list(row))
+        last = line
+    return rows
