@@ -7,6 +7,7 @@ Axis letters: N prompts, T routed tokens of one prompt, L layers, E experts, K c
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -129,28 +130,29 @@ def _redraw(logits_LE: Floats, prompts: int, tokens: int, k: int, rng: np.random
 
 
 class TokenTable(NamedTuple):
-    """Mean routing of every token id on reference text; `shared` marks ids seen often enough in every category."""
+    """Mean routing of every token id on reference text; `shared` marks ids seen often enough in at least two categories."""
 
     mean_VLE: Floats
     shared_V: NDArray[np.bool_]
 
 
 def token_table(trace: RoutingTrace, vocab: int, *, minimum: int = 3) -> TokenTable:
-    """From a trace with categories, on text other than the prompts. Categories weigh equally in a token's mean."""
+    """From a trace with categories, on text other than the prompts. Categories that have the token weigh equally in its mean."""
     if trace.token_id is None or trace.categories is None:
         raise LabInput("The reference trace lacks token ids or categories.", mend="Capture it with both.")
     labels = np.array(trace.categories)[trace.request]
     kinds = np.unique(labels)
     one_hot = _one_hot(trace)
-    mean, shared = np.zeros((vocab, trace.layers, trace.num_experts)), np.ones(vocab, dtype=bool)
+    mean, holders = np.zeros((vocab, trace.layers, trace.num_experts)), np.zeros(vocab)
     for kind in kinds:
         mine = labels == kind
         count = np.bincount(trace.token_id[mine], minlength=vocab)
         total = np.zeros_like(mean)
         np.add.at(total, trace.token_id[mine], one_hot[mine])
-        mean += total / np.maximum(count, 1)[:, None, None] / len(kinds)
-        shared &= count >= minimum
-    return TokenTable(mean, shared)
+        enough = count >= minimum
+        mean[enough] += total[enough] / count[enough, None, None]
+        holders += enough
+    return TokenTable(mean / np.maximum(holders, 1)[:, None, None], holders >= 2)
 
 
 def residual_signatures(trace: RoutingTrace, table: TokenTable) -> tuple[Floats, float]:
@@ -164,10 +166,32 @@ def residual_signatures(trace: RoutingTrace, table: TokenTable) -> tuple[Floats,
     rows = np.unique(trace.request, return_inverse=True)[1]
     counts = np.bincount(rows[use], minlength=int(rows.max()) + 1)
     if (counts == 0).any():
-        raise LabInput("A prompt has no token that all categories share.", mend="Use longer prompts or more reference text.")
+        raise LabInput("A prompt has no token that two categories share.", mend="Use longer prompts or more reference text.")
     out = np.zeros((len(counts), trace.layers, trace.num_experts))
     np.add.at(out, rows[use], _one_hot(trace)[use] - table.mean_VLE[trace.token_id[use]])
     return out / counts[:, None, None], float(use.mean())
+
+
+def token_surrogate(trace: RoutingTrace, reference: RoutingTrace, seed: int) -> RoutingTrace:
+    """The same tokens, each routed like a random other occurrence of the same token id in the prompts or the reference text.
+
+    Its signatures keep all that token identity explains and lose all context. A token that occurs once keeps its own routing (conservative).
+    """
+    if trace.token_id is None or reference.token_id is None:
+        raise LabInput("A trace holds no token ids.", mend="Capture it with token ids.")
+    rng = np.random.default_rng(seed)
+    pool_ids = np.concatenate((trace.token_id, reference.token_id))
+    pool = np.concatenate((trace.experts, reference.experts))
+    order = np.argsort(pool_ids, kind="stable")
+    start = np.searchsorted(pool_ids[order], trace.token_id, side="left")
+    count = np.searchsorted(pool_ids[order], trace.token_id, side="right") - start
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    mine = place[: trace.tokens] - start  # where the token itself stands among its like
+    # One of the count - 1 others, uniformly: a shift of 1..count-1 around the circle.
+    shift = np.where(count > 1, 1 + rng.integers(0, np.maximum(count - 1, 1)), 0)
+    pick = order[start + (mine + shift) % count]
+    return replace(trace, experts=pool[pick], weights=None, probs=None)
 
 
 def _one_hot(trace: RoutingTrace) -> Floats:

@@ -132,10 +132,15 @@ def _control_predictions(given: bool, scale: Scale) -> tuple[Prediction, ...]:
         ("The effect is larger than with redrawn routers.", "control.random_router.d_excess"),
         ("The effect is larger than that of the prompts' token counts without a model.", "control.bag.d_excess"),
         ("The effect is larger than with the tokens of each prompt shuffled.", "control.shuffled_prompt.d_excess"),
+        ("The effect (d) is larger than token identity alone produces.", "control.token_identity.d_excess"),
+        ("The gap is wider than token identity alone produces.", "control.token_identity.gap_excess"),
         ("The effect survives removing the mean routing of every token.", "control.residual.trained.d"),
-        ("The effect survives equal words in all categories (word order alone differs).", "control.matched.d"),
     ]
-    if not given:
+    if given:
+        rows.append(("The effect survives equal words in all categories (word order alone differs).", "control.matched.gap"))
+    else:
+        text = "With equal words in all categories (word order alone differs) the gap is wider than in the untrained model."
+        rows.append((text, "control.matched.gap_excess"))
         rows[:0] = [("The effect is larger than in the untrained model.", "control.untrained.d_excess")]
         rows.append(("The effect is larger than after training on shuffled text.", "control.shuffled_corpus.d_excess"))
     return tuple(Prediction(text, OURS, statistic, ">", 0.0, 0.0, scale) for text, statistic in rows)

@@ -215,13 +215,15 @@ def _controls(out: Measures, material: Material, sampler: Sampler, main: Matrice
             continue
         traces = [t.controls[name] for t in material.traces]
         if name.startswith("matched"):
-            shown[name] = _matched(out, name, traces, material.plan.bootstrap, seed)
+            shown[name] = _matched(out, name, traces, material, seed)
             continue
         matrices = [sig.cosine(sig.signatures(t)) for t in traces]
         shown[name] = sampler.estimate(matrices)
-        out.add(f"control.{name}.d", shown[name], "SD", setting)
         base = prefill if name == "shuffled_prompt" else main
-        out.add(f"control.{name}.d_excess", sampler.difference(base, matrices), "SD", f"d of the trained model minus d: {setting}")
+        for what, unit in (("d", "SD"), ("gap", "cosine")):
+            out.add(f"control.{name}.{what}", sampler.estimate(matrices, what), unit, setting)
+            excess = sampler.difference(base, matrices, what)
+            out.add(f"control.{name}.{what}_excess", excess, unit, f"{what} of the trained model minus {what}: {setting}")
         flat = [sig.signatures(t).reshape(len(sampler.labels), -1) for t in traces]
         results = [classify.cross_validate(x, sampler.labels, seed=seed) for x in flat]
         out.add(f"control.{name}.accuracy", _accuracy(results), "share", setting)
@@ -234,24 +236,31 @@ def _controls(out: Measures, material: Material, sampler: Sampler, main: Matrice
     out.add(
         "control.bag.accuracy", _accuracy([classify.cross_validate(kept, sampler.labels, seed=seed)]), "share", "token counts, no model"
     )
+    shown |= _token_identity(out, material, sampler, main, seed)
     residual = _residual(out, material, sampler, seed)
     return shown | ({} if residual is None else {"residual": residual})
 
 
-def _matched(out: Measures, name: str, traces: list[RoutingTrace], draws: int, seed: int) -> st.Estimate:
-    labels = _labels(traces[0])
+def _matched(out: Measures, name: str, traces: list[RoutingTrace], material: Material, seed: int) -> st.Estimate:
+    """d is scale-free: equal words leave all signatures nearly equal, and a tiny systematic gap can still be many SD. The gap is given too."""
+    labels, draws = _labels(traces[0]), material.plan.bootstrap
+    kinds, per_kind = len(np.unique(labels)), int(np.bincount(labels).min())
     sampler = Sampler(labels, len(traces), draws, seed)
-    per_kind = int(np.bincount(labels).min())
     # Quadruples, not prompts, were drawn: the four prompts of one quadruple are resampled together.
-    sampler.counts = np.tile(st.prompt_counts(np.zeros(per_kind, dtype=np.int64), draws, seed), len(np.unique(labels)))
+    sampler.counts = np.tile(st.prompt_counts(np.zeros(per_kind, dtype=np.int64), draws, seed), kinds)
     signatures = [sig.signatures(t) for t in traces]
-    estimate = sampler.estimate([sig.cosine(s) for s in signatures])
+    matrices = [sig.cosine(s) for s in signatures]
     setting = f"{CONDITIONS[name][1]}; prompt tokens only"
-    out.add(f"control.{name}.d", estimate, "SD", setting)
-    groups = np.tile(np.arange(per_kind), len(np.unique(labels)))
+    out.add(f"control.{name}.d", sampler.estimate(matrices), "SD", setting)
+    out.add(f"control.{name}.gap", sampler.estimate(matrices, "gap"), "cosine", setting)
+    if name == "matched" and all("matched_untrained" in t.controls for t in material.traces):
+        untrained = [sig.cosine(sig.signatures(t.controls["matched_untrained"])) for t in material.traces]
+        excess = sampler.difference(matrices, untrained, "gap")
+        out.add("control.matched.gap_excess", excess, "cosine", "gap of the trained model minus gap of the untrained one, matched prompts")
+    groups = np.tile(np.arange(per_kind), kinds)
     results = [_grouped_accuracy(s.reshape(len(labels), -1), labels, groups, seed) for s in signatures]
     out.add(f"control.{name}.accuracy", _accuracy(results), "share", f"{setting}; folds keep quadruples together")
-    return estimate
+    return sampler.estimate(matrices)
 
 
 def _grouped_accuracy(x: Floats, labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int) -> classify.Classification:
@@ -264,6 +273,22 @@ def _labels(trace: RoutingTrace) -> NDArray[np.int64]:
     names = trace.categories or []
     order = list(dict.fromkeys(names))
     return np.array([order.index(n) for n in names])
+
+
+def _token_identity(out: Measures, material: Material, sampler: Sampler, main: Matrices, seed: int) -> dict[str, st.Estimate]:
+    """Surrogates in which every token is routed like another occurrence of itself: what token identity alone produces."""
+    surrogates = []
+    for i, t in enumerate(material.traces):
+        if t.reference is None:
+            return {}
+        surrogates.append(sig.cosine(sig.signatures(sig.token_surrogate(t.full, t.reference, seed + i))))
+    setting = "every token routed like another occurrence of the same token, in any context"
+    for what, unit in (("d", "SD"), ("gap", "cosine")):
+        out.add(f"control.token_identity.{what}", sampler.estimate(surrogates, what), unit, setting)
+        out.add(
+            f"control.token_identity.{what}_excess", sampler.difference(main, surrogates, what), unit, f"{what} minus {what}: {setting}"
+        )
+    return {"token_identity": sampler.estimate(surrogates)}
 
 
 def _residual(out: Measures, material: Material, sampler: Sampler, seed: int) -> st.Estimate | None:
@@ -280,15 +305,13 @@ def _residual(out: Measures, material: Material, sampler: Sampler, seed: int) ->
                 residual, share = sig.residual_signatures(trace, table)
                 matrices.append(sig.cosine(residual))
             except LabInput:
-                # Too little text that all categories share: the control is not run, and says so by its absence.
+                # Too few tokens that categories share: the control is not run, and says so by its absence.
                 break
             used.append(share)
             accuracy.append(classify.cross_validate(residual.reshape(len(residual), -1), sampler.labels, seed=seed))
         if len(matrices) != len(material.traces):
             continue
-        setting = (
-            f"{name} model: routing minus the token's mean routing on other text, tokens of all categories only ({np.mean(used):.0%} used)"
-        )
+        setting = f"{name} model: routing minus the token's mean routing on other text, tokens of two or more categories only ({np.mean(used):.0%} used)"
         estimates[name] = sampler.estimate(matrices)
         out.add(f"control.residual.{name}.d", estimates[name], "SD", setting)
         out.add(f"control.residual.{name}.accuracy", _accuracy(accuracy), "share", setting)
@@ -400,7 +423,12 @@ def _draw_projection(pictured: dict[str, Any], groups: list[str], by_name: dict[
 def _draw_controls(pictured: dict[str, Any], by_name: dict[str, Measurement], path: Path) -> None:
     main = by_name["d"]
     bars = [figures.Bar("trained model", main.value or 0.0, main.interval, emphasis=True)]
-    names = {**{k: v[0] for k, v in CONDITIONS.items()}, "bag": "bag of tokens, no model", "residual": "after token identity"}
+    names = {
+        **{k: v[0] for k, v in CONDITIONS.items()},
+        "bag": "bag of tokens, no model",
+        "token_identity": "token identity alone",
+        "residual": "after token identity",
+    }
     bars += [figures.Bar(names[k], e.value, e.interval) for k, e in pictured["controls"].items()]
     nulls = {"U": "null U: uniform", "M": "null M: shared popularity", "P": "null P: ids permuted"}
     bars += [figures.Bar(label, by_name[f"null.{k}.d"].value or 0.0) for k, label in nulls.items()]
