@@ -110,3 +110,7 @@ CONNECTIVES: frozenset[str] = frozenset(
         "For example", "For instance", "On the contrary", "On the other hand", "At the same time", "On average", "At its core",
     }
 )  # fmt: skip
+
+# Words of direction that are also idioms ("falls squarely in"); flipped only where an amount or a cause follows.
+IDIOMATIC: frozenset[str] = frozenset({"falls", "rises", "drops", "climbs", "cuts", "cutting", "grows", "shrinks", "above", "below"})
+AMOUNT_FOLLOWS = r"\s(?:by|from|to|as|with|when|off|that of|the|its|their|\d)\b"

@@ -54,6 +54,11 @@ def numbers(sentence: str) -> list[Number]:
             r"(?:Fig(?:ure)?|Table|Sec(?:tion)?|Eq|Appendix|Algorithm|Step|version|v|p <|p=|pages)\.?\s*$", before, re.I
         ):
             continue
+        opened = before.rfind("[")
+        if opened > before.rfind("]") and re.fullmatch(r"[\d,;\s–-]*", before[opened + 1 :]) and "]" in after:
+            continue  # inside citation brackets
+        if re.search(r"\d,\s$", before) and len(text) == 3:
+            continue  # "19, 415": a thousands mark with a space
         if before.rstrip().endswith(("[", "(", ";", "{")) and after.startswith(("]", ")", ",", ";", "}")):
             continue
         if re.search(r"[A-Z][\w]*\s$", before) and not re.match(r"\s?(?:%|x|×|GB|MB|ms|points|tokens|times|GPU|expert)", after):
@@ -151,6 +156,7 @@ def change_unit(sentence: str, rng: random.Random, setting: Setting) -> tuple[st
 def flip_direction(sentence: str, rng: random.Random, setting: Setting) -> tuple[str, str] | None:
     """One word of direction or rank replaced by its opposite; sentences with several such words are left out, as flips may cancel."""
     hits = [(m, new) for old, new in words.OPPOSITES for m in re.finditer(rf"(?<![-\w]){re.escape(old)}(?![-\w])", sentence)]
+    hits = [(m, new) for m, new in hits if m.group(0) not in words.IDIOMATIC or re.match(words.AMOUNT_FOLLOWS, sentence[m.end() :])]
     if not hits or len(hits) > 2:
         return None
     match, new = rng.choice(hits)
@@ -201,13 +207,19 @@ def third_person(verb: str) -> str:
     return verb + "s"
 
 
+def akin(a: str, b: str) -> bool:
+    """True for spellings or members of one family: FT-Transformer and FTTransformer, ViT and ViTs, LLaMA and LLaMA-30b."""
+    x, y = (re.sub(r"[^a-z0-9]", "", n.lower()) for n in (a, b))
+    return x in y or y in x
+
+
 def change_subject(sentence: str, rng: random.Random, setting: Setting) -> tuple[str, str] | None:
     """The first named system replaced by another: one of the same source where there is one, else one of another source."""
     here = systems(sentence)
     if not here or sentence.find(here[0]) > len(sentence) * 0.6:
         return None
-    near = [n for n in setting.names_here if n not in here]
-    pool = near or [n for n in setting.names_elsewhere if n not in setting.source]
+    near = [n for n in setting.names_here if n not in here and not akin(n, here[0])]
+    pool = near or [n for n in setting.names_elsewhere if n not in setting.source and not akin(n, here[0])]
     if not pool:
         return None
     new = rng.choice(pool)
@@ -246,7 +258,7 @@ def swap_numbers(sentence: str, rng: random.Random, setting: Setting) -> tuple[s
     for i, a in enumerate(found):
         for b in found[i + 1 :]:
             between = sentence[a.end : b.start]
-            plain = re.fullmatch(r"[\s\d.,/×%\\–~-]*(?:and|or|to|x)?[\s\d.,]*", between)
+            plain = re.fullmatch(r"(?:\s?(?:x|pp|ms|GB|B|M|K|points))?[\s\d.,/×%\\–~+-]*(?:and|or|to|x)?[\s\d.,+]*", between)
             listed = plain and not re.search(r"\brespectively\b|\bfrom\s*$", sentence[b.end :] + " " + a.before[-6:])
             if (
                 listed
