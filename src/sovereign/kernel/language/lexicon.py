@@ -30,13 +30,13 @@ WEAK = frozenset(
 
 UP = frozenset(
     """increase increases increased increasing increasingly rise rises rose risen rising grow grows grew grown growing growth raise raises raised
-    raising higher high highest larger large largest greater great greatest more gain gains gained gaining boost boosts boosted boosting elevate
+    raising higher high highest larger large largest greater great greatest more  boost boosts boosted boosting elevate
     elevates elevated expand expands expanded expanding expansion climb climbs climbed jump jumps jumped exceed exceeds exceeded exceeding surpass
     surpasses surpassed surge surges surged amplify amplifies amplified enlarge enlarged escalate escalates escalated bigger longer upward
     upwards lengthen lengthens lengthened widen widens widened heighten heightened inflate inflates inflated inflating increment stronger strong
     strongest above multiply multiplies multiplied add adds added adding upregulate upregulated upregulates upregulation promote promotes promoted
-    stimulate stimulates stimulated activate activates activated enhance enhances enhanced enhancing enhancement intensify intensifies intensified
-    wider broader richer deeper accumulate accumulates abundant overexpression up augment augments augmented maximize maximizes maximise
+    stimulate stimulates stimulated activate activates activated intensify intensifies intensified
+    accumulate accumulates abundant overexpression up augment augments augmented maximize maximizes maximise
     maximising maximizing positive positively double doubles doubled doubling triple triples tripled swell swells swelled
     soar soars soared ascend ascends""".split()
 )
@@ -53,16 +53,15 @@ DOWN = frozenset(
     recede recedes shed sheds shave shaves shaved underexpression slump slumps slumped lacking ease eases eased""".split()
 )
 GOOD = frozenset(
-    """improve improves improved improving improvement improvements better best outperform outperforms outperformed outperforming superior beat
+    """gain gains gained gaining enhances enhanced enhancing enhancement improve improves improved improving improvement improvements better best outperform outperforms outperformed outperforming superior beat
     beats beaten strengthen strengthens strengthened enhance benefit benefits benefited win wins winning advantage advantages
-    advantageous excel excels optimal ahead effective effectively favorable favourable favorably successful
+    advantageous excel excels optimal favorable favourable favorably successful
     upgrade upgrades lead outstrip outstrips outstripped outdo outdoes trump trumps""".split()
 )
 BAD = frozenset(
     """degrade degrades degraded degrading degradation worse worst worsen worsens worsened worsening deteriorate deteriorates deteriorated
     deterioration harm harms harmed harmful hurt hurts hurting underperform underperforms underperformed underperforming inferior impair impairs
-    impaired undermine undermines poorer poor poorest trail trails trailed trailing lag lags lagged lagging suffer suffers suffered
-    disadvantage disadvantages damage damages damaged behind ineffective unfavorable unfavourable suboptimal loses lose lost""".split()
+    impaired undermine undermines poorer poor poorest trail trails trailed trailing lag lags lagged lagging disadvantage disadvantages damage damages damaged ineffective unfavorable unfavourable suboptimal loses lose lost""".split()
 )
 FAST = frozenset(
     """faster fastest fast quicker quick quickly quickest rapid rapidly accelerate accelerates accelerated accelerating acceleration speedup
@@ -187,8 +186,7 @@ METRICS: dict[str, bool] = {
         """accuracy f1 macro-f1 micro-f1 throughput bleu rouge rouge-l speed speedup speedups performance score scores map auc auroc auprc recall
         precision similarity similarities quality ndcg mrr r@1 pass@1 exact em hit hits hit-rate hitrate utilization efficiency iou miou dice
         psnr ssim msi rate rates reward success cider meteor spice win bertscore d correlation agreement kappa perf specialization gain gains
-        improvement improvements separation acceptance compression sparsity likelihood fidelity robustness coverage capacity frequency
-        tokens survival sensitivity specificity chrf comet ap elo mcc pearson spearman""".split(), False,
+        improvement improvements separation acceptance compression sparsity likelihood fidelity robustness coverage capacity frequency survival sensitivity specificity chrf comet ap elo mcc pearson spearman""".split(), False,
     ),
 }  # fmt: skip
 

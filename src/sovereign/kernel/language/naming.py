@@ -76,6 +76,8 @@ def _trim(word: str, start: int, end: int) -> tuple[int, int]:
 def _is_name(text: str, word: str, start: int) -> bool:
     bare = _TAIL_WORDS.sub("", word)
     lower = bare.lower()
+    if _ET_AL.match(text, start):
+        return True
     if len(bare) < 2 or lower in _COMMON_ACRONYMS or lower in _CAPITAL_WORDS or _SIZE.match(bare) or _RATE.match(bare):
         return False
     if bare.replace("'", "").islower():
@@ -98,6 +100,8 @@ def _is_name(text: str, word: str, start: int) -> bool:
     if "-" in bare and any(p[:1].isupper() for p in bare.split("-")[1:]):
         return not all(p.lower() in _CAPITAL_WORDS or p.lower() in _COMMON_ACRONYMS for p in bare.split("-"))
     if bare[0].isupper() and bare[1:].islower():
+        if _SERIES.match(text, start + len(word)) or _ET_AL.match(text, start):
+            return True
         return lower in _FAMILIES or (_mid_sentence(text, start) and lower not in _CAPITAL_WORDS and "-" not in bare)
     return False
 
@@ -108,8 +112,15 @@ def _mid_sentence(text: str, start: int) -> bool:
     return bool(before) and before not in '.!?:;|#*"“(•' and text[start - 1] not in "\n"
 
 
+_SERIES = re.compile(r" v?\d+(?:\.\d+)? (?=[A-Z][a-z]+\b)[A-Z][a-z]+")
+_ET_AL = re.compile(r"\b([A-Z][a-zA-Z'’\-]+)(?= et al\b)")
+
+
 def _with_version(text: str, word: str, end: int) -> int:
     """ "Llama 2", "Mixtral 8x7B", "Jetson Orin": the number or capitalised word that completes a family name."""
+    series = _SERIES.match(text, end)
+    if series and word[:1].isupper() and word[1:].islower():
+        return series.end()
     match = _VERSION_AFTER.match(text, end)
     if match and (word.lower() in _FAMILIES or re.match(r"^\d+x\d+|^\d+×\d+|^v\d", match.group("v"))):
         return match.end()

@@ -8,7 +8,7 @@ import re
 from sovereign.kernel.language.units import MAGNITUDE_RE, MAGNITUDES, UNIT_RE, canonical
 from sovereign.records import Relation, Value
 
-NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d{1,3}(?:[\u00a0\u202f\u2009 ]\d{3})+(?![\d.,])|\d+(?:\.\d+)?|\.\d+)"
 _EXPONENT = re.compile(r"[eE](?P<e>[+\-−]?\d{1,3})(?![\w.])|\s?[×x·*]\s?10\s?(?:\^|\*\*)?\s?\{?(?P<p>[+\-−–]?\d{1,3})\}?(?![\w%])")
 _SPREAD = re.compile(rf"\s?(?:±|\+/[-−–]|\+-|\\pm)\s?(?P<n>{NUMBER})")
 _RANGE = re.compile(rf"(?:\s?[–—]\s?|-|\s(?:to|and)\s)(?P<sign>[-−–]?)(?P<n>{NUMBER})")
@@ -21,9 +21,26 @@ WORDS: dict[str, float] = {
 RATIOS: dict[str, float] = {
     "twice": 2, "thrice": 3, "twofold": 2, "threefold": 3, "fourfold": 4, "fivefold": 5, "tenfold": 10, "double": 2, "doubles": 2, "doubled": 2,
     "doubling": 2, "triple": 3, "triples": 3, "tripled": 3, "tripling": 3, "quadruple": 4, "quadruples": 4, "quadrupled": 4, "half": 0.5, "halves": 0.5,
-    "halved": 0.5, "halving": 0.5, "halve": 0.5, "quarter": 0.25, "one-third": 1 / 3, "two-thirds": 2 / 3, "three-quarters": 0.75, "one-half": 0.5,
-    "one-quarter": 0.25, "one-fifth": 0.2, "one-tenth": 0.1, "two-fifths": 0.4, "order-of-magnitude": 10,
+    "halved": 0.5, "halving": 0.5, "halve": 0.5, "order-of-magnitude": 10,
 }  # fmt: skip
+_PARTS = {
+    "half": 2,
+    "third": 3,
+    "quarter": 4,
+    "fourth": 4,
+    "fifth": 5,
+    "sixth": 6,
+    "seventh": 7,
+    "eighth": 8,
+    "ninth": 9,
+    "tenth": 10,
+    "twentieth": 20,
+    "hundredth": 100,
+}
+_FRACTION = re.compile(
+    r"(?:(?P<n>a|an|one|two|three|four|five|six|seven|eight|nine)[ -])(?P<d>half|third|quarter|fourth|fifth|sixth|seventh|eighth|ninth|tenth|twentieth|hundredth)s?\b(?! (?:layer|token|row|column|stage|step|expert|epoch|time|author|section|place|party|dimension|order|power))",
+    re.IGNORECASE,
+)
 _WORD_UNIT = re.compile(
     r"(?:[ \-](?:and[ ])?(?P<tens>one|two|three|four|five|six|seven|eight|nine))?(?:[ \-](?P<mag>hundred|thousand|million|billion))?"
 )
@@ -46,7 +63,7 @@ def relation_before(text: str, start: int) -> Relation:
 
 
 def _float(digits: str) -> float:
-    return float(digits.replace(",", ""))
+    return float(re.sub(r"[,\s]", "", digits))
 
 
 def _sign(text: str, start: int) -> tuple[float, int]:
@@ -168,6 +185,16 @@ def _range(text: str, begin: int, end: int, unit: str) -> tuple[float, int] | No
     if joint[0] == "-" and text[match.end() : match.end() + 1] == "-":
         return None
     return value, match.end()
+
+
+def read_fraction(text: str, start: int) -> Value | None:
+    """ "a tenth", "two thirds", "one-quarter" at `start`, in percent; None when no fraction stands there. Exact as a percentage to half a point."""
+    match = _FRACTION.match(text, start)
+    if match is None:
+        return None
+    top = {"a": 1.0, "an": 1.0, "one": 1.0}.get(match.group("n").lower()) or WORDS[match.group("n").lower()]
+    value = 100.0 * top / _PARTS[match.group("d").lower()]
+    return Value(match.group(), value, value, "percent", relation_before(text, start), None, 0, start, match.end())
 
 
 def read_words(text: str, start: int, word: str) -> Value | None:

@@ -6,7 +6,7 @@ One pass, linear in the length of the sentence; the result is cached, because th
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from sovereign.kernel.language import lexicon as lex
@@ -115,7 +115,7 @@ def _name(text: str, start: int, stop: int, clause: int) -> Token:
 def _token(masked: str, text: str, match: re.Match[str], clause: int) -> Token:
     start, stop = match.span()
     if match.lastgroup == "d":
-        value = numbers.read(masked, start)
+        value = _factor(masked, numbers.read(masked, start))
         if value is not None and not _glued(masked, value):
             return Token(
                 text[value.start : value.end], value.raw.lower(), "#", "q", value.start, value.end, value=value, content=True, clause=clause
@@ -126,6 +126,9 @@ def _token(masked: str, text: str, match: re.Match[str], clause: int) -> Token:
     written = text[start:stop]
     low = written.lower().replace("’", "'").removesuffix("'s")
     if match.lastgroup == "w":
+        fraction = numbers.read_fraction(masked, start)
+        if fraction is not None:
+            return Token(text[start : fraction.end], low, "#", "q", start, fraction.end, value=fraction, content=True, clause=clause)
         if low in _NUM_WORD and low not in {"one"}:
             value = numbers.read_words(masked, start, written)
             if value is not None:
@@ -134,6 +137,25 @@ def _token(masked: str, text: str, match: re.Match[str], clause: int) -> Token:
         content = low not in lex.STOP and len(low) > 1
         return Token(written, low, stem(low), "w", start, stop, content=content, weak=low in lex.WEAK, clause=clause)
     return Token(written, written, written, "p", start, stop, clause=clause)
+
+
+def _factor(text: str, value: Value | None) -> Value | None:
+    """ "by a factor of 2.12" is a ratio."""
+    if value is not None and value.unit == "" and text[max(0, value.start - 22) : value.start].lower().rstrip(" ~").endswith(_FACTORS):
+        return replace(value, unit="ratio")
+    return value
+
+
+_FACTORS = (
+    "factor of",
+    "factors of",
+    "factor of up to",
+    "factor of about",
+    "factor of at least",
+    "factor",
+    "factor of roughly",
+    "factor of nearly",
+)
 
 
 def _glued(text: str, value: Value) -> bool:
@@ -160,6 +182,8 @@ def _negate(tokens: list[Token]) -> list[Token]:
             for p in lex.NOT_A_NEGATION
         ):
             continue
+        if low == "no" and i and out[i - 1].content and polarity(out[i - 1].low):
+            out[i - 1] = replace(out[i - 1], negated=not out[i - 1].negated)
         left = 6
         for j in range(i + 1, len(tokens)):
             token = out[j]

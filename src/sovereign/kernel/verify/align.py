@@ -9,6 +9,7 @@ from sovereign.kernel.language import lexicon as lex
 from sovereign.kernel.language.naming import specialises
 from sovereign.kernel.language.scan import Scan, Token, scan
 from sovereign.kernel.language.words import SIDES, polarity, same_meaning
+from sovereign.kernel.verify.layout import Layout, order_ratio
 from sovereign.kernel.verify.units import Unit
 
 EXACT, SYNONYM, INHERITED = 1.0, 0.9, 0.75
@@ -53,6 +54,12 @@ class Aligned:
             found += 0.0 if inherited else w * strength
         return found / total if total else 0.0
 
+    @property
+    def order(self) -> float:
+        """Share of the claim's words and names that the unit says in the same order: 1 for a verbatim copy."""
+        kept = [(p, t) for p, t in zip(self.partners, self.claim.content) if t.kind != "q"]
+        return order_ratio([p for p, _ in kept], tuple(t for _, t in kept))
+
     def unmatched(self) -> list[int]:
         return [i for i, s in enumerate(self.strength) if s == 0.0 and self.claim.content[i].kind != "q"]
 
@@ -77,18 +84,41 @@ def align(claim: Scan, unit: Unit) -> Aligned:
     partners: list[tuple[int, ...]] = []
     strength: list[float] = []
     inherited: list[bool] = []
+    governed = _governed(claim)
     for token in claim.content:
         found, grade = _find(token, source, by_key)
         late = False
         if not found and token.kind != "q":
             for context in (around, before):
-                if context is not None and _in_context(token, context):
+                if context is None or token.key in unit.siblings:
+                    continue
+                if token.kind == "n" and token.start not in governed and unit.topic and not _is_topic(token, unit):
+                    continue
+                if _in_context(token, context):
                     grade, late = INHERITED, True
                     break
         partners.append(found)
         strength.append(grade)
         inherited.append(late)
     return Aligned(claim, source, unit, partners, strength, inherited, _columns(unit, source))
+
+
+_GOVERNING = frozenset("on in for with at under across using of from to".split())
+
+
+def _governed(claim: Scan) -> frozenset[int]:
+    """Offsets of names that a preposition governs: settings, not what the claim is about."""
+    out, previous = set(), ""
+    for token in claim.tokens:
+        if token.kind == "n" and previous in _GOVERNING:
+            out.add(token.start)
+        if token.low not in {"the", "a", "an"}:
+            previous = token.low
+    return frozenset(out)
+
+
+def _is_topic(token: Token, unit: Unit) -> bool:
+    return token.key == unit.topic
 
 
 def _find(token: Token, source: Scan, by_key: dict[str, list[int]]) -> tuple[tuple[int, ...], float]:
@@ -100,7 +130,11 @@ def _find(token: Token, source: Scan, by_key: dict[str, list[int]]) -> tuple[tup
         if good:
             return good, EXACT
     if token.kind == "n":
-        wide = tuple(j for j, t in enumerate(source.content) if t.kind == "n" and specialises(t.text, token.text))
+        wide = tuple(
+            j
+            for j, t in enumerate(source.content)
+            if (t.kind == "n" and specialises(t.text, token.text)) or (t.kind == "w" and t.low == token.low)
+        )
         return (wide, SYNONYM) if wide else ((), 0.0)
     near = tuple(j for j, t in enumerate(source.content) if t.kind == "w" and same_meaning(token.low, t.low))
     return (near, SYNONYM) if near else ((), 0.0)
@@ -108,7 +142,10 @@ def _find(token: Token, source: Scan, by_key: dict[str, list[int]]) -> tuple[tup
 
 def _in_context(token: Token, context: Scan) -> bool:
     if token.kind == "n":
-        return any(t.kind == "n" and (t.key == token.key or specialises(t.text, token.text)) for t in context.content)
+        return any(
+            (t.kind == "n" and (t.key == token.key or specialises(t.text, token.text))) or (t.kind == "w" and t.low == token.low)
+            for t in context.content
+        )
     if polarity(token.low) or token.low in lex.NEGATIONS:
         return False
     return token.key in context.stems or any(t.kind == "w" and same_meaning(token.low, t.low) for t in context.content)
@@ -179,9 +216,55 @@ def binding(aligned: Aligned, at: int, candidates: list[int], near_claim: Closen
     return scores
 
 
+def belonging(aligned: Aligned, at: int, candidates: list[int], near_claim: Closeness, layout: Layout) -> tuple[dict[int, float], float]:
+    """(score in [0, 1] per source quantity, share of the claim value's surroundings that the source says at all).
+
+    Words of the source belong to quantities by segment or table column (layout.py); words that belong to all quantities do not decide.
+    """
+    scores = dict.fromkeys(candidates, 0.0)
+    total = said = 0.0
+    for k, token in enumerate(aligned.claim.content):
+        if k == at or token.kind == "q":
+            continue
+        w = _bond(token) * near_claim(at, k)
+        total += w
+        if aligned.strength[k] > 0.0:
+            said += w
+        partners = aligned.partners[k]
+        if not partners:
+            continue
+        near = {s: max(layout.share(s, p) for p in partners) for s in candidates}
+        best = max(near.values(), default=0.0)
+        for s in candidates:
+            scores[s] += w * near[s] / best
+    matched = max(scores.values(), default=0.0)
+    if matched:
+        full = sum(
+            _bond(t) * near_claim(at, k) for k, t in enumerate(aligned.claim.content) if k != at and t.kind != "q" and aligned.partners[k]
+        )
+        for s in candidates:
+            scores[s] /= full
+    mine = Layout(aligned.claim)
+    used = {
+        p
+        for k, partners in enumerate(aligned.partners)
+        for p in partners
+        if mine.segment[k] == mine.segment[at] or mine.segment[k] not in mine.numbered
+    }
+    for s in candidates:
+        scores[s] = 0.5 * scores[s] + 0.5 * _companions_said(aligned, layout.companions(s), used)
+    return scores, (said / total if total else 0.0)
+
+
+def _companions_said(aligned: Aligned, companions: list[int], used: set[int]) -> float:
+    """Share of what stands with a source quantity that the claim says."""
+    total = sum(_bond(aligned.source.content[i]) for i in companions)
+    return sum(_bond(aligned.source.content[i]) for i in companions if i in used) / total if total else 0.5
+
+
 def _bond(token: Token) -> float:
     if token.kind == "n" or token.low in lex.METRICS:
-        return 3.0
+        return 2.0
     if token.low in SIDES:
         return 1.0
     return 0.2 if polarity(token.low) or token.weak else 1.0

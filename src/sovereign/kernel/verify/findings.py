@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from sovereign.kernel.language import lexicon as lex
 from sovereign.kernel.language.scan import Scan, Token, scan
 from sovereign.kernel.language.words import concepts, negated_pair, opposite, polarity
-from sovereign.kernel.verify.align import Aligned, Closeness, binding, weight
+from sovereign.kernel.verify.align import Aligned, Closeness, belonging, binding, weight
+from sovereign.kernel.verify.layout import Layout
 from sovereign.kernel.verify.values import Agreement, agree, derived, shown
 from sovereign.records import Relation, Value
 
@@ -55,8 +56,9 @@ def around_value(aligned: Aligned, at: int, near: Closeness, limit: int = 3) -> 
 
 
 def values(aligned: Aligned) -> tuple[list[Finding], Bound]:
-    """Every quantity of the claim against the quantity of the source that is bound to the same things."""
+    """Every quantity of the claim against the quantity of the source that belongs to the same things."""
     near_claim, near_source = _near(aligned)
+    layout = Layout(aligned.source, aligned.columns)
     claim, source = aligned.claim.content, aligned.source.content
     candidates = [j for j, t in enumerate(source) if t.value is not None]
     paired = _respectively(aligned)
@@ -65,11 +67,10 @@ def values(aligned: Aligned) -> tuple[list[Finding], Bound]:
     for i, token in enumerate(claim):
         if token.value is None:
             continue
-        agreements = {j: agree(token.value, v) for j in candidates if (v := source[j].value) is not None}
-        scores = binding(aligned, i, candidates, near_claim, near_source)
+        scores, said = belonging(aligned, i, candidates, near_claim, layout)
         for j in candidates:
             scores[j] += _role_match(aligned.claim, token, aligned.source, source[j]) + paired.get((i, j), 0.0)
-        finding, chosen = _value(aligned, token, agreements, scores, near_source, bound.notes)
+        finding, chosen = _value(aligned, i, scores, said, layout, near_source, bound.notes)
         if chosen is not None:
             bound.to[i] = chosen
         if finding is not None:
@@ -78,51 +79,109 @@ def values(aligned: Aligned) -> tuple[list[Finding], Bound]:
 
 
 def _value(
-    aligned: Aligned, token: Token, agreements: dict[int, Agreement], scores: dict[int, float], near: Closeness, notes: list[str]
+    aligned: Aligned, at: int, scores: dict[int, float], said: float, layout: Layout, near: Closeness, notes: list[str]
 ) -> tuple[Finding | None, int | None]:
-    source = aligned.source.content
+    token, source = aligned.claim.content[at], aligned.source.content
     value = token.value
     assert value is not None  # narrowed by the caller; kept for the type checker
+    agreements = {j: agree(value, v) for j in scores if (v := source[j].value) is not None}
+    setting = head_of(aligned.claim, token)
     equal = [j for j, a in agreements.items() if a is Agreement.EQUAL]
     soft = [j for j, a in agreements.items() if a in (Agreement.QUALIFIED, Agreement.FINER)]
-    setting = _is_condition(aligned.claim, token)
-    rivals = [
-        j
-        for j, a in agreements.items()
-        if a in (Agreement.OFF, Agreement.UNIT)
-        and _comparable(value, source[j].value)
-        and setting == _is_condition(aligned.source, source[j])
-    ]
-    top = max((scores[j] for j in rivals), default=0.0)
+    off = [j for j, a in agreements.items() if a in (Agreement.OFF, Agreement.UNIT) and _comparable(value, source[j].value)]
+    rivals = [j for j in off if setting == head_of(aligned.source, source[j])]
+    rival = max(rivals, key=lambda r: (scores[r], -r), default=None)
     for group in (equal, soft):
         if not group:
             continue
         j = max(group, key=lambda j: (scores[j], -j))
-        if rivals and top > scores[j] + MARGIN and top >= 0.5:
-            rival = max(rivals, key=lambda r: (scores[r], -r))
+        if rival is not None and scores[rival] > scores[j] + EXCHANGED and said >= 0.5:
             return _off(aligned, token, rival, near, "value"), None
-        if group is equal:
-            return None, j
-        return _loose(token, source[j], agreements[j]), j
-    if (note := _derive(aligned, value, scores)) is not None:
+        if (
+            rival is not None
+            and not paired_by_role(aligned, token, source[j])
+            and (word := _stands_elsewhere(aligned, at, j, rivals, layout))
+        ):
+            return Finding("value", OPEN, f"{shown(value)} of “{word}”", f"{shown(value)} of {around_value(aligned, j, near)}"), None
+        if (clash := _share_or_change(aligned, token, source[j])) is not None:
+            return clash, None
+        return (None, j) if group is equal else (_loose(token, source[j], agreements[j]), j)
+    if (note := _derive(aligned, at, value)) is not None:
         notes.append(note)
         return None, None
-    if _in_surroundings(aligned, value):
+    if setting and rival is not None:
+        return _off(aligned, token, rival, near, "condition"), None
+    if _is_spread(aligned, value) or (setting and _in_surroundings(aligned, value)):
         return None, None
-    if rivals and top >= 0.35:
-        rival = max(rivals, key=lambda r: (scores[r], -r))
+    if rival is not None and scores[rival] >= 0.6 and said >= 0.7:
         return _off(aligned, token, rival, near, "unit" if agreements[rival] is Agreement.UNIT else "value"), None
     return Finding("value", OPEN, shown(value), "no such value here"), None
 
 
+def _kind_of_percent(sentence: Scan, token: Token) -> str:
+    """ "15.7 % of the parameters" is a share, "15.7 % fewer parameters" a change."""
+    if token.value is None or token.value.unit != "percent":
+        return ""
+    after = sentence.text[token.end : token.end + 24].lower().split()
+    if after[:1] in (["of"], ["as"]):
+        return "share"
+    return "change" if after and polarity(after[0].strip(".,;)")) else ""
+
+
+def _share_or_change(aligned: Aligned, token: Token, other: Token) -> Finding | None:
+    mine, theirs = _kind_of_percent(aligned.claim, token), _kind_of_percent(aligned.source, other)
+    if {mine, theirs} != {"share", "change"}:
+        return None
+    return Finding("unit", CONTRADICTS, f"{token.text} as a {mine}", f"{other.text} as a {theirs}")
+
+
+EXCHANGED = 0.25  # by how much another quantity must belong better before the claim's value counts as exchanged
+
+
+def paired_by_role(aligned: Aligned, token: Token, other: Token) -> bool:
+    """Both quantities stand on the same named side of a comparison (from, to, than)."""
+    return _role_match(aligned.claim, token, aligned.source, other) > 0
+
+
+def _stands_elsewhere(aligned: Aligned, at: int, j: int, rivals: list[int], layout: Layout) -> str | None:
+    """A word that the claim puts to its value and the source puts, word for word, only to other values."""
+    mine = Layout(aligned.claim)
+    several = len(mine.numbered) > 1
+    for k, token in enumerate(aligned.claim.content):
+        if token.kind == "q" or token.weak or polarity(token.low) or not aligned.partners[k] or aligned.strength[k] < 1.0:
+            continue
+        if several and mine.segment[k] != mine.segment[at]:
+            continue
+        if all(layout.elsewhere(j, p) and any(not layout.elsewhere(r, p) for r in rivals) for p in aligned.partners[k]):
+            return token.text
+    return None
+
+
+def _is_spread(aligned: Aligned, value: Value) -> bool:
+    """The claim states the spread of a source value as a figure of its own."""
+    if not aligned.claim.words & {"spread", "deviation", "std", "sd", "error", "interval"}:
+        return False
+    for token in aligned.source.quantities:
+        v = token.value
+        if (
+            v is not None
+            and v.spread is not None
+            and agree(value, Value(v.raw, v.spread, v.spread, v.unit, decimals=v.decimals)) is Agreement.EQUAL
+        ):
+            return True
+    return False
+
+
 def _comparable(a: Value, b: Value | None) -> bool:
     """Whether two quantities could be values of one thing."""
-    return b is not None and (
-        a.unit == b.unit
-        or "" in (a.unit, b.unit)
-        or {a.unit, b.unit} <= {"percent", "points", "ratio", "order"}
-        or _scale(a.unit) == _scale(b.unit)
-    )
+    if b is None:
+        return False
+    if a.unit == b.unit == "":
+        return ((a.decimals or 0) > 0) == ((b.decimals or 0) > 0) and (a.decimals is None) == (b.decimals is None)
+    if "" in (a.unit, b.unit):
+        plain = a if a.unit == "" else b
+        return (plain.decimals or 0) > 0 and {a.unit, b.unit} <= {"", "percent", "ratio"}
+    return a.unit == b.unit or {a.unit, b.unit} <= {"percent", "points", "ratio", "order"} or _scale(a.unit) == _scale(b.unit)
 
 
 def _scale(unit: str) -> str:
@@ -144,28 +203,37 @@ def _off(aligned: Aligned, token: Token, rival: int, near: Closeness, slot: str)
     return Finding(slot, CONTRADICTS, shown(token.value), shown(other.value), around_value(aligned, rival, near))
 
 
-_CONDITION_HEADS = frozenset(
-    """
-        batch bs sequence context layer layers epoch epochs seed seeds k top temperature cache gpu gpus device devices experts expert
-        shot shots
-        """.split()
-)
+_HEADS = {
+    "batch": "batch", "batched": "batch", "bs": "batch", "sequence": "length", "context": "length", "layer": "layer", "layers": "layer", "epoch": "epoch",
+    "epochs": "epoch", "seed": "seed", "seeds": "seed", "top": "top", "temperature": "temperature", "cache": "cache", "gpu": "gpu", "gpus": "gpu",
+    "device": "device", "devices": "device", "experts": "expert", "expert": "expert", "shot": "shot", "shots": "shot", "bit": "bit", "bits": "bit",
+}  # fmt: skip
+
+
+def head_of(sentence: Scan, token: Token) -> str:
+    """What a number sets ("batch 8", "2 GPUs", "cache size 16"), "" for a result."""
+    if token.value is None or token.value.unit not in {"", "bit"}:
+        return ""
+    if letter := re.search(r"\b([A-Za-z])\s?=\s?$", sentence.text[max(0, token.start - 5) : token.start]):
+        return letter.group(1)
+    at = sentence.content.index(token)
+    if at > 0 and sentence.content[at - 1].low in {"size", "sizes", "length", "count", "number"} and at > 1:
+        return _HEADS.get(sentence.content[at - 2].low, "")
+    for k in (at - 1, at + 1):
+        if 0 <= k < len(sentence.content) and (head := _HEADS.get(sentence.content[k].low)):
+            gap = sentence.text[min(token.end, sentence.content[k].end) : max(token.start, sentence.content[k].start)]
+            if len(gap) <= 6 and not set(gap) & set(",;:("):
+                return head
+    return ""
 
 
 def _is_condition(sentence: Scan, token: Token) -> bool:
-    """A number that names a setting ("batch 8", "2 GPUs") rather than a result."""
-    at = sentence.content.index(token)
-    beside = [sentence.content[k].low for k in (at - 1, at + 1) if 0 <= k < len(sentence.content)]
-    return any(b in _CONDITION_HEADS for b in beside) and (token.value is None or token.value.unit in {"", "byte"})
+    return bool(head_of(sentence, token))
 
 
 def _with_neighbour(sentence: Scan, token: Token) -> str:
-    at = sentence.content.index(token)
-    if at > 0 and sentence.content[at - 1].low in _CONDITION_HEADS:
-        return f"{sentence.content[at - 1].text} {token.text}"
-    if at + 1 < len(sentence.content) and sentence.content[at + 1].low in _CONDITION_HEADS:
-        return f"{token.text} {sentence.content[at + 1].text}"
-    return token.text
+    head = head_of(sentence, token)
+    return f"{head} {token.text}" if head else token.text
 
 
 def _loose(token: Token, other: Token, agreement: Agreement) -> Finding:
@@ -176,23 +244,48 @@ def _loose(token: Token, other: Token, agreement: Agreement) -> Finding:
     return Finding("value", QUALIFIES, shown(token.value), shown(other.value), note)
 
 
-def _derive(aligned: Aligned, value: Value, scores: dict[int, float]) -> str | None:
-    """A relative figure that follows from two absolute values of the unit ("from 7.9 s to 6.2 s", two cells of a row, "12 against 10")."""
+def _derive(aligned: Aligned, at: int, value: Value) -> str | None:
+    """A relative figure that follows from absolute values of the unit ("from 7.9 s to 6.2 s", two cells of a row), or the rest to 100 %."""
     if value.unit not in {"percent", "points", "ratio"}:
         return None
     source = aligned.source.content
-    tokens = [t for t in source if t.value is not None and t.value.unit not in {"ratio", "order"}]
+    tokens = [t for t in source if t.value is not None and t.value.unit not in {"ratio", "order"} and not _is_condition(aligned.source, t)]
+    if (rest := _rest(aligned, at, value)) is not None:
+        return rest
     if len(tokens) > 8 or len(tokens) < 2:
         return None
     if aligned.columns is not None and any(t.value is not None and t.value.unit == value.unit for t in tokens):
         return None  # the row states a change of its own
+    few = len(tokens) <= 4
     for a in range(len(tokens)):
         for b in range(a + 1, len(tokens)):
             first, second = tokens[a].value, tokens[b].value
-            if first is None or second is None or not (aligned.columns is not None or _contrasted(aligned.source, tokens[a], tokens[b])):
+            if (
+                first is None
+                or second is None
+                or not (few or aligned.columns is not None or _contrasted(aligned.source, tokens[a], tokens[b]))
+            ):
                 continue
             if (note := derived(value, first, second)) is not None:
                 return note
+    return None
+
+
+def _rest(aligned: Aligned, at: int, value: Value) -> str | None:
+    """ "84.3 % fewer" follows from "15.7 % of": the rest to 100 %."""
+    near = [t for t in aligned.claim.content[max(0, at - 3) : at + 4] if polarity(t.low) == "down"]
+    if value.unit != "percent" or not near:
+        return None
+    for token in aligned.source.quantities:
+        v = token.value
+        if (
+            v is not None
+            and v.unit == "percent"
+            and v.low > 0
+            and re.match(r"\s*(?:of|as)\b", aligned.source.text[token.end : token.end + 6])
+        ):
+            if abs(100.0 - v.low - value.low) <= 0.5 * 10.0 ** -(value.decimals or 0) + 1e-9:
+                return f"{token.text} of the whole leaves {value.raw}"
     return None
 
 
@@ -302,7 +395,7 @@ def _metric_cost(sentence: Scan, at: int, near: Closeness) -> bool | None:
     """Whether less is better for the metric that stands nearest."""
     best, cost = 0.0, None
     for j, token in enumerate(sentence.content):
-        if j != at and token.low in lex.METRICS and (c := near(at, j)) > best:
+        if j != at and token.low in lex.METRICS and (c := near(at, j)) > max(best, 0.24):
             best, cost = c, lex.METRICS[token.low]
     return cost
 
@@ -321,6 +414,38 @@ def _agree_in_sense(a: Sense, b: Sense) -> bool | None:
     return None
 
 
+def _beside_value(aligned: Aligned, bound: Bound, at: int, near_claim: Closeness, near_source: Closeness) -> Finding | None:
+    """ "38.7 % more" against "38.7 % fewer": direction words that stand right beside one bound value."""
+    claim, source = aligned.claim.content, aligned.source.content
+    for i, j in bound.to.items():
+        if abs(i - at) != 1:
+            continue
+        sense = _sense(aligned.claim, at, near_claim)
+        for k in (j - 1, j + 1):
+            if (
+                0 <= k < len(source)
+                and source[k].kind == "w"
+                and polarity(source[k].low) not in {"", "same"}
+                and not _attribute(aligned.source, k)
+            ):
+                verdict = _agree_in_sense(sense, _sense(aligned.source, k, near_source))
+                if verdict is False and claim[at].negated == source[k].negated:
+                    return Finding("direction", CONTRADICTS, f"“{claim[i].text} {claim[at].text}”", f"“{source[j].text} {source[k].text}”")
+    return None
+
+
+_ATTRIBUTES = frozenset("larger smaller bigger large small longer shorter high low strong weak great largest smallest".split())
+
+
+def _attribute(sentence: Scan, at: int) -> bool:
+    """An adjective of size right before its noun ("larger models") names a setting, not a change."""
+    token = sentence.content[at]
+    if token.low not in _ATTRIBUTES or at + 1 >= len(sentence.content):
+        return False
+    after = sentence.content[at + 1]
+    return sentence.text[token.end : after.start] == " " and not polarity(after.low) and after.low not in lex.METRICS and after.kind != "q"
+
+
 _SETTLED = frozenset(
     """
         high low large small great strong weak positive negative top above below up down least more less lead leads effective
@@ -333,10 +458,15 @@ def directions(aligned: Aligned, bound: Bound) -> list[Finding]:
     """Every direction of the claim against the direction that the source binds to the same things."""
     near_claim, near_source = _near(aligned)
     source = aligned.source.content
-    candidates = [j for j, t in enumerate(source) if t.kind == "w" and polarity(t.low) not in {"", "same"}]
+    candidates = [
+        j for j, t in enumerate(source) if t.kind == "w" and polarity(t.low) not in {"", "same"} and not _attribute(aligned.source, j)
+    ]
     findings = []
     for i, token in enumerate(aligned.claim.content):
-        if token.kind != "w" or polarity(token.low) in {"", "same"}:
+        if token.kind != "w" or polarity(token.low) in {"", "same"} or _attribute(aligned.claim, i):
+            continue
+        if (clash := _beside_value(aligned, bound, i, near_claim, near_source)) is not None:
+            findings.append(clash)
             continue
         sense = _sense(aligned.claim, i, near_claim)
         finding = _direction(aligned, i, sense, candidates, near_claim, near_source)
@@ -493,7 +623,8 @@ def named(aligned: Aligned) -> list[Finding]:
         if free:
             scores = binding(aligned, i, free, near_claim, near_source)
             j = max(free, key=lambda j: (scores[j], -j))
-            findings.append(Finding(slot, CONTRADICTS, token.text, aligned.source.content[j].text))
+            kind = CONTRADICTS if aligned.order >= 0.5 and scores[j] >= 0.3 else OPEN
+            findings.append(Finding(slot, kind, token.text, aligned.source.content[j].text))
         elif homonym := next((a for a in around if _resembles(a, token.text)), None):
             findings.append(Finding(slot, CONTRADICTS, token.text, homonym, "different names"))
         else:
@@ -580,39 +711,184 @@ def _over(aligned: Aligned, cues: frozenset[str], reach: int = 3) -> list[tuple[
 
 # --- sides of a comparison ---
 
-_PASSIVE = re.compile(r"\b(?:is|are|was|were|be|been|being)\s+(?:\w+ly\s+)?\w+(?:ed|en|wn|ught|at|un)\b[^.;]{0,80}?\bby\b")
-_PIVOTS = frozenset("than versus vs compared relative against over".split())
-_COMPARE = (
-    concepts("outperform")
-    | concepts("cause")
-    | concepts("depend")
-    | concepts("contain")
-    | concepts("contribute")
-    | concepts("replace")
-    | concepts("dominate")
-    | concepts("induce")
-)
+_PASSIVE = re.compile(r"\b(?:is|are|was|were|be|been|being)\s+(?:\w+ly\s+)?\w+(?:ed|en|wn|ught|at|un)\s(?:[^.;]{0,40}\s)?by\b")
+_AGAINST = frozenset("than versus vs against over".split())
+_ACTS = concepts("outperform") | concepts("cause") | concepts("contain") | concepts("replace") | concepts("dominate") | concepts("induce")
+_SKIPPED = frozenset("the a an that those of ordinary plain standard vanilla its their to with by".split())
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Who is compared with whom: content indices of the one spoken of and of the one it is held against."""
+
+    subject: frozenset[int]
+    other: frozenset[int]
+    word: str
+    sign: str
+
+
+def roles(sentence: Scan) -> Roles | None:
+    """The two sides of the first comparison of a sentence; None when it makes none."""
+    tokens = sentence.tokens
+    for at, token in enumerate(tokens):
+        if token.kind != "w" or not _is_pivot(tokens, at):
+            continue
+        left, right = _left_of(sentence, at), _right_of(sentence, at)
+        if not left or not right:
+            continue
+        passive = bool(_PASSIVE.search(sentence.text)) and bool(concepts(token.low) & _ACTS)
+        sign = next(
+            (
+                polarity(t.low)
+                for t in reversed(tokens[: at + 1])
+                if t.kind == "w" and polarity(t.low) in {"up", "down", "good", "bad", "fast", "slow"}
+            ),
+            "",
+        )
+        return Roles(right, left, token.low, sign) if passive else Roles(left, right, token.low, sign)
+    return None
+
+
+def _is_pivot(tokens: tuple[Token, ...], at: int) -> bool:
+    low = tokens[at].low
+    after = tokens[at + 1].low if at + 1 < len(tokens) else ""
+    if low in {"compared", "relative", "comparison"}:
+        return after in {"to", "with"}
+    if low == "as":
+        return any(t.low == "as" for t in tokens[max(0, at - 3) : at])
+    if low == "that" and after == "of":
+        return True
+    if low == "of":
+        return any(t.value is not None and t.value.unit == "ratio" for t in tokens[max(0, at - 5) : at])
+    if low == "over":
+        return at + 1 < len(tokens) and tokens[at + 1].kind == "n"
+    return low in _AGAINST or bool(concepts(low) & _ACTS)
+
+
+def _right_of(sentence: Scan, at: int) -> frozenset[int]:
+    """The first name after the pivot, or the first noun phrase."""
+    index = {t.start: i for i, t in enumerate(sentence.content)}
+    words: list[int] = []
+    for token in sentence.tokens[at + 1 : at + 9]:
+        if token.kind == "n":
+            return frozenset({index[token.start]})
+        if token.kind == "p" or (words and token.low in _SETTING) or token.kind == "q":
+            break
+        if token.content and token.low not in _SKIPPED and not polarity(token.low):
+            words.append(index[token.start])
+    return frozenset(words[:3])
+
+
+_SETTING = frozenset("on in at for with under across when while whereas and but by from to".split())
+
+
+def _left_of(sentence: Scan, at: int) -> frozenset[int]:
+    """Names before the pivot that no preposition governs, or the noun phrase that opens the clause."""
+    index = {t.start: i for i, t in enumerate(sentence.content)}
+    named, words, previous = [], [], ""
+    for token in sentence.tokens[:at]:
+        if token.kind == "n" and previous not in _SETTING:
+            named.append(index[token.start])
+        elif token.kind == "w" and token.content and not token.weak and previous not in _SETTING:
+            if polarity(token.low) and words:
+                break
+            if not polarity(token.low):
+                words.append(index[token.start])
+        if token.low not in {"the", "a", "an"}:
+            previous = token.low
+    return frozenset(named) if named else frozenset(words[:3])
 
 
 def sides(aligned: Aligned) -> list[Finding]:
-    """Who stands on which side of a comparison or an action: exchanged sides contradict, unless voice or direction is turned as well."""
-    pairs = _pairs(aligned)
-    for name, claim_at, source_at, turned in _pivots(aligned):
-        left = [(i, j) for i, j in pairs if aligned.claim.content[i].start < claim_at]
-        right = [(i, j) for i, j in pairs if aligned.claim.content[i].start > claim_at]
-        moved_right = [(i, j) for i, j in left if aligned.source.content[j].start > source_at]
-        moved_left = [(i, j) for i, j in right if aligned.source.content[j].start < source_at]
-        kept = len(left) - len(moved_right) + len(right) - len(moved_left)
-        if not moved_right or not moved_left or turned or kept > max(len(moved_left), len(moved_right)) + 1:
-            continue
-        a, b = moved_right[0][0], moved_left[-1][0]
-        said = f"“{aligned.claim.content[a].text} {name} {aligned.claim.content[b].text}”"
-        return [Finding("comparator", CONTRADICTS, said, "the other way round")]
+    """Who stands on which side of a comparison: exchanged sides contradict, unless the direction is turned as well."""
+    mine, theirs = roles(aligned.claim), roles(aligned.source)
+    if mine is None or theirs is None:
+        return []
+    partner = aligned.partners
+    subject_moved = any(partner[i] and set(partner[i]) <= theirs.other for i in mine.subject)
+    kept = any(set(partner[i]) & theirs.subject for i in mine.subject) or any(set(partner[i]) & theirs.other for i in mine.other)
+    other_moved = any((partner[i] and not set(partner[i]) & theirs.other) or (not partner[i] and aligned.inherited[i]) for i in mine.other)
+    if not subject_moved or not other_moved or kept:
+        return []
+    if mine.sign and theirs.sign and _opposed(mine.sign, theirs.sign):
+        return [Finding("", TURNED, "", "")]
+    said = f"“{_phrase(aligned.claim, mine.subject)} {mine.word} {_phrase(aligned.claim, mine.other)}”"
+    return [Finding("comparator", CONTRADICTS, said, "the other way round")]
+
+
+TURNED = "turned"  # both sides and direction are exchanged: the same statement
+
+
+def _opposed(a: str, b: str) -> bool:
+    return {a, b} in ({"up", "down"}, {"good", "bad"}, {"fast", "slow"})
+
+
+def _phrase(sentence: Scan, members: frozenset[int]) -> str:
+    return " ".join(sentence.content[i].text for i in sorted(members))
+
+
+def subjects(aligned: Aligned) -> list[Finding]:
+    """The claim is about a thing that the unit does not name, and the unit is about another one that the claim does not name."""
+    mine = _opening(aligned.claim)
+    if not mine or any(aligned.partners[i] for i in mine) or aligned.columns is not None:
+        return []
+    theirs = [j for j in _opening(aligned.source) if aligned.source.content[j].kind == "n"]
+    used = {p for partners in aligned.partners for p in partners}
+    if not theirs or any(j in used for j in theirs):
+        return []
+    return [Finding("subject", OPEN, f"“{_phrase(aligned.claim, frozenset(mine))}”", _phrase(aligned.source, frozenset(theirs)))]
+
+
+def _opening(sentence: Scan) -> list[int]:
+    """What a sentence is about: the content words before its first verb or direction word that no preposition governs."""
+    out: list[int] = []
+    index = {t.start: i for i, t in enumerate(sentence.content)}
+    governed = False
+    for token in sentence.tokens:
+        if token.low in _SETTING:
+            if out:
+                break
+            governed = True
+        elif token.low == ",":
+            governed = False
+        elif token.content and not governed:
+            if token.kind == "q" or (out and (polarity(token.low) or token.weak)):
+                break
+            if not token.weak:
+                out.append(index[token.start])
+        elif out and token.low in {"is", "are", "was", "were", "has", "have", "can", "does", "do", "will"}:
+            break
+        elif token.low in {"it", "its", "they", "we"}:
+            governed = False
+        if len(out) >= 3:
+            break
+    return out
+
+
+def exchanged(aligned: Aligned) -> list[Finding]:
+    """Two parallel phrases that swapped their partners ("early layers ... identity, deeper layers ... meaning"): a, d, c, b for a, b, c, d."""
+    if _PASSIVE.search(aligned.claim.text) or _PASSIVE.search(aligned.source.text):
+        return []
+    positions = [j for _, j in _pairs(aligned)]
+    rank = {j: r for r, j in enumerate(sorted(positions))}
+    ranks = [rank[j] for j in positions]
+    tiles: list[tuple[int, int]] = []
+    for r in ranks:
+        if tiles and r == tiles[-1][1] + 1:
+            tiles[-1] = (tiles[-1][0], r)
+        else:
+            tiles.append((r, r))
+    firsts = [t[0] for t in tiles]
+    for a in range(1, len(tiles) - 2):
+        d, c, b = firsts[a], firsts[a + 1], firsts[a + 2]
+        if b < c < d and firsts[a - 1] < b and tiles[a + 2][1] + 1 == c and tiles[a + 1][1] + 1 == d:
+            words = [aligned.source.content[sorted(positions)[x]].text for x in (d, b)]
+            return [Finding("comparator", OPEN, f"“{words[0]}” where the source has “{words[1]}”", "the two exchanged")]
     return []
 
 
 def _pairs(aligned: Aligned) -> list[tuple[int, int]]:
-    """One-to-one partners of names and plain words; what stands on both sides twice says nothing about sides."""
+    """One-to-one partners of names and plain words."""
     counts: dict[int, int] = {}
     for p in aligned.partners:
         for j in p:
@@ -632,41 +908,73 @@ def _pairs(aligned: Aligned) -> list[tuple[int, int]]:
     return out
 
 
-def _pivots(aligned: Aligned) -> list[tuple[str, int, int, bool]]:
-    """(word, offset in the claim, offset in the source, whether one of voice and direction is turned)."""
-    out = []
-    passive = bool(_PASSIVE.search(aligned.claim.text)) != bool(_PASSIVE.search(aligned.source.text))
-    mine, theirs = _pivot_tokens(aligned.claim), _pivot_tokens(aligned.source)
-    for a in mine:
-        for b in theirs:
-            if a.low in _PIVOTS and b.low in _PIVOTS:
-                out.append((a.low, a.start, b.start, False))
-            elif a.low not in _PIVOTS and b.low not in _PIVOTS:
-                pa, pb = polarity(a.low), polarity(b.low)
-                if pa and pb:
-                    flipped = opposite(a.low, b.low)
-                    out.append((a.low, a.start, b.start, passive != flipped))
-                elif concepts(a.low) & concepts(b.low) or a.key == b.key:
-                    out.append((a.low, a.start, b.start, passive))
-    return out[:6]
+_FRONTED = re.compile(r"^(?:For|With|When|Under|If|In|At|On|Among)\b[^,;:()]{3,90},")
 
 
-def _pivot_tokens(sentence: Scan) -> list[Token]:
-    return [
-        t
-        for t in sentence.tokens
-        if t.kind == "w" and (t.low in _PIVOTS or polarity(t.low) not in {"", "same"} or concepts(t.low) & _COMPARE)
-    ][:4]
+def settings_dropped(aligned: Aligned, bound: Bound) -> list[Finding]:
+    """A setting that opens the source sentence and that the claim leaves out: the claim is wider than its source."""
+    match = _FRONTED.match(aligned.source.text)
+    if match is None or aligned.claim.text[: match.end()].lower() == match.group().lower():
+        return []
+    inside = [j for j, t in enumerate(aligned.source.content) if t.end <= match.end() and not t.weak]
+    used = {p for partners in aligned.partners for p in partners} | set(bound.to.values())
+    missing = [j for j in inside if j not in used]
+    if len(inside) >= 2 and len(missing) >= 0.6 * len(inside):
+        return [Finding("condition", QUALIFIES, "it without a setting", f"“{match.group().rstrip(',')}”")]
+    return []
 
 
 # --- words ---
 
 
 def wording(aligned: Aligned) -> list[Finding]:
-    """Content words of the claim that neither the unit nor its surroundings say."""
+    """Content words of the claim that neither the unit nor its surroundings say. A measured thing, or a word in another's place, carries a note."""
     out = []
+    used = {j for p in aligned.partners for j in p}
+    for token in aligned.claim.content:
+        key = f"#{token.value.low:g}" if token.value is not None else token.key
+        if key in aligned.unit.siblings and not any(t.key == token.key and t.kind != "q" for t in aligned.source.content):
+            if token.value is not None and any(
+                t.value is not None and agree(token.value, t.value) is Agreement.EQUAL for t in aligned.source.content
+            ):
+                continue
+            out.append(
+                Finding("subject", OPEN, f"“{token.text}”", f"a row about {aligned.unit.table.cells[0] if aligned.unit.table else ''}")
+            )
     for i in aligned.unmatched():
         token = aligned.claim.content[i]
-        if weight(token) >= 1.0 and token.kind == "w" and not polarity(token.low):
+        if weight(token) < 1.0 or token.kind != "w" or polarity(token.low):
+            continue
+        other = _in_its_place(aligned, i, used)
+        if other is not None:
+            out.append(Finding("wording", OPEN, f"“{token.text}”", f"“{other.text}”", "another word in its place"))
+        elif token.low in lex.METRICS and not any(t.low in lex.METRICS for t in aligned.claim.content if t is not token):
+            out.append(Finding("wording", OPEN, f"“{token.text}”", "nothing that says so", "the measured quantity"))
+        else:
             out.append(Finding("wording", OPEN, f"“{token.text}”", "nothing that says so"))
     return out
+
+
+def _in_its_place(aligned: Aligned, at: int, used: set[int]) -> Token | None:
+    """The unmatched source word between the partners of the claim word's two neighbours: a substitution."""
+    content, source = aligned.claim.content, aligned.source.content
+    left = aligned.partners[at - 1] if at > 0 else ()
+    right = aligned.partners[at + 1] if at + 1 < len(content) else ()
+    for j, other in enumerate(source):
+        if j in used or other.kind == "q" or other.weak:
+            continue
+        beside_left = not left or (j - 1) in left
+        beside_right = not right or (j + 1) in right
+        if (
+            (left or right)
+            and beside_left
+            and beside_right
+            and ((left and right) or at in (0, len(content) - 1) or (not left and _head(content[at + 1])))
+        ):
+            return other
+    return None
+
+
+def _head(token: Token) -> bool:
+    """A noun whose modifier says which one is meant."""
+    return token.kind == "n" or token.low in lex.METRICS

@@ -13,10 +13,13 @@ from sovereign.kernel.verify.align import Aligned, align, weight
 from sovereign.kernel.verify.units import Unit
 from sovereign.records import Verdict
 
-SUPPORT = 0.82  # share of the claim's content that must be said for SUPPORTED
-SPOKEN = 0.45  # share of it that the unit itself, not its surroundings, must say
-CONTRADICT = 0.6  # alignment from which a mismatch is a contradiction and not another topic
-RELATED = 0.45  # alignment from which the guard abstains instead of saying "not found"
+COPY = 0.75  # share of the claim that stands in the unit in the same order: from here on it is a near-copy, and every changed word counts
+SUPPORT_COPY = 0.85  # share of the content that a unit must say for SUPPORTED: of a near-copy,
+SUPPORT_ANCHORED = 0.6  # of a paraphrase whose every figure is bound to the same things,
+SUPPORT_WORDS = 0.8  # of a paraphrase without figures
+SPOKEN = 0.4  # share that the unit itself, not its surroundings, must say
+CONTRADICT = 0.75  # alignment from which a mismatch is a contradiction and not another topic
+RELATED = 0.4  # alignment from which the guard abstains instead of saying "not found"
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,15 @@ class UnitRuling:
     own: float
     findings: tuple[f.Finding, ...]
     notes: tuple[str, ...]
+    bound: tuple[int, ...] = ()  # offsets in the unit's plain text of the figures that the claim's are bound to
+
+    @property
+    def anchored(self) -> bool:
+        return bool(self.bound)
+
+    def spread_over(self, unit: Unit) -> bool:
+        """Both sentences of a pair give a figure of the claim."""
+        return any(x < unit.seam for x in self.bound) and any(x >= unit.seam for x in self.bound)
 
     @property
     def rank(self) -> tuple[int, float, float]:
@@ -44,40 +56,55 @@ def examine(claim: Scan, unit: Unit) -> UnitRuling:
     value_findings, bound = f.values(aligned)
     side_findings = f.sides(aligned)
     found = [
-        *value_findings, *f.directions(aligned, bound), *f.negations(aligned), *f.opposites(aligned), *f.named(aligned), *side_findings, *f.scope(aligned),
+        *value_findings, *f.directions(aligned, bound), *f.negations(aligned), *f.opposites(aligned), *f.named(aligned), *side_findings, *f.subjects(aligned), *f.exchanged(aligned),
+        *f.scope(aligned), *f.settings_dropped(aligned, bound),
         *f.hedges(aligned), *f.wording(aligned),
     ]  # fmt: skip
-    verdict = decide(aligned, found)
-    return UnitRuling(unit, verdict, aligned.coverage, aligned.own_coverage, tuple(found), tuple(bound.notes))
+    if any(x.kind == f.TURNED for x in side_findings):
+        found = [x for x in found if x.kind != f.TURNED and not (x.slot == "direction" and x.kind == f.CONTRADICTS)]
+    verdict = decide(aligned, found, bound)
+    return UnitRuling(unit, verdict, aligned.coverage, aligned.own_coverage, tuple(found), tuple(bound.notes), _results(aligned, bound))
 
 
-def decide(aligned: Aligned, found: list[f.Finding]) -> Verdict:
+def _results(aligned: Aligned, bound: f.Bound) -> tuple[int, ...]:
+    """Offsets of the bound figures that are results, not settings."""
+    content = aligned.source.content
+    return tuple(content[j].start for j in bound.to.values() if not f.head_of(aligned.source, content[j]))
+
+
+def decide(aligned: Aligned, found: list[f.Finding], bound: f.Bound) -> Verdict:
     """From findings to the verdict of one unit."""
     coverage, own = aligned.coverage, aligned.own_coverage
     against = [x for x in found if x.kind == f.CONTRADICTS]
-    still_open = [x for x in found if x.kind == f.OPEN]
-    qualified = [x for x in found if x.kind == f.QUALIFIES]
+    still_open = [x for x in found if x.kind == f.OPEN and x.slot != "wording"]
+    unsaid = [x for x in found if x.slot == "wording"]
     if against:
         return Verdict.CONTRADICTED if _strong(aligned, against) else Verdict.UNRESOLVED if coverage >= RELATED else Verdict.NOT_FOUND
-    hard_open = [x for x in still_open if x.slot != "wording"]
-    if coverage >= SUPPORT and own >= SPOKEN and not hard_open and len(still_open) <= _allowed(aligned):
-        return Verdict.QUALIFIED if qualified else Verdict.SUPPORTED
+    if not still_open and own >= SPOKEN and _said(aligned, unsaid, bound):
+        return Verdict.QUALIFIED if any(x.kind == f.QUALIFIES for x in found) else Verdict.SUPPORTED
     return Verdict.UNRESOLVED if coverage >= RELATED else Verdict.NOT_FOUND
+
+
+def _said(aligned: Aligned, unsaid: list[f.Finding], bound: f.Bound) -> bool:
+    """Whether the unit says enough of the claim. A near-copy must say all but a little; a paraphrase may use other words, the more so when figures anchor it."""
+    words = sum(1 for t in aligned.claim.content if t.kind == "w" and not t.weak)
+    if any(x.note for x in unsaid):  # a measured thing, or a word put in the place of another
+        return False
+    if aligned.order >= COPY:
+        return aligned.coverage >= SUPPORT_COPY and len(unsaid) <= words // 8
+    if bound.to or bound.notes:
+        return aligned.coverage >= SUPPORT_ANCHORED and len(unsaid) <= max(1, words // 2)
+    return aligned.coverage >= SUPPORT_WORDS and len(unsaid) <= words // 5
 
 
 def _strong(aligned: Aligned, against: list[f.Finding]) -> bool:
     """Whether the rest of the claim is aligned well enough for a mismatch to count; what mismatches is left out of the count."""
     blamed = {x.said.strip("“”").removeprefix("not “").rstrip("”") for x in against}
-    total = found = 0.0
-    for token, strength in zip(aligned.claim.content, aligned.strength):
+    total = found = own = 0.0
+    for token, strength, inherited in zip(aligned.claim.content, aligned.strength, aligned.inherited):
         if token.kind == "q" or token.text in blamed:
             continue
         total += weight(token)
         found += weight(token) * strength
-    return total > 0 and found / total >= CONTRADICT and aligned.own_coverage >= 0.35
-
-
-def _allowed(aligned: Aligned) -> int:
-    """How many content words may stay unsaid: one in eight, none in a short claim."""
-    words = sum(1 for t in aligned.claim.content if t.kind == "w" and not t.weak)
-    return words // 8
+        own += 0.0 if inherited else weight(token) * strength
+    return total > 0 and found / total >= CONTRADICT and own / total >= 0.5 and aligned.order >= 0.4

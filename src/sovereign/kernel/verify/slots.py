@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sovereign.kernel.language.scan import scan
 from sovereign.kernel.verify import findings as f
 from sovereign.kernel.verify.guard import UnitRuling, examine
@@ -30,17 +32,57 @@ class SlotsVerifier:
 
 
 def best_unit(text: str, units: Units) -> UnitRuling | None:
-    """The unit that decides: support before qualification before contradiction before abstention, then by alignment."""
+    """The unit that decides: support before qualification before contradiction before abstention, then by alignment.
+
+    Two neighbouring sentences are read together when no single one supports the claim; such a pair can support, never contradict.
+    A value that another, equally close unit states does not contradict.
+    """
     plain = scan(units.plain(text))
-    rulings = [examine(plain, unit) for unit, _, _ in ranked(plain.text, units, CANDIDATES)]
+    order = [unit for unit, _, _ in ranked(plain.text, units, CANDIDATES)]
+    rulings = [examine(plain, unit) for unit in order]
     if not rulings:
         return None
     best = max(rulings, key=lambda r: (r.rank, -r.unit.start))
+    if best.verdict not in (Verdict.SUPPORTED, Verdict.QUALIFIED):
+        pairs = [
+            r
+            for u in windows(order[:3], units)
+            if (r := examine(plain, u)).verdict in (Verdict.SUPPORTED, Verdict.QUALIFIED) and r.spread_over(u)
+        ]
+        if pairs:
+            return max(pairs, key=lambda r: (r.rank, -r.unit.start))
     if best.verdict is Verdict.CONTRADICTED:
-        closest = max(rulings, key=lambda r: (r.own, r.coverage, -r.unit.start))
-        if closest.own > best.own + 0.15 and closest.verdict is Verdict.UNRESOLVED:
-            return closest
+        best = _settled(best, rulings)
     return None if best.verdict is Verdict.NOT_FOUND and best.own < 0.2 else best
+
+
+def _settled(best: UnitRuling, rulings: list[UnitRuling]) -> UnitRuling:
+    """A contradiction stands only when no other unit is closer to the claim and none, equally close, states the claim's value."""
+    for other in sorted(rulings, key=lambda r: (-r.coverage, r.unit.start)):
+        if other.verdict is not Verdict.UNRESOLVED or other.unit is best.unit:
+            continue
+        value_here = all(x.slot != "value" for x in other.findings) and any(x.slot == "value" for x in best.findings)
+        if other.own > best.own + 0.15 or (value_here and other.coverage >= best.coverage - 0.1 and other.anchored):
+            return other
+    return best
+
+
+def windows(top: list[Unit], units: Units) -> list[Unit]:
+    """Pairs of neighbouring prose sentences that hold one of the top units."""
+    out: dict[int, Unit] = {}
+    at = {id(u): i for i, u in enumerate(units.items)}
+    for unit in top:
+        i = at[id(unit)]
+        for a in (i - 1, i):
+            if a in out or a < 0 or a + 1 >= len(units.items):
+                continue
+            first, second = units.items[a], units.items[a + 1]
+            if first.table is not None or second.table is not None or second.start - first.end > 3 or second.start < first.end:
+                continue
+            out[a] = replace(
+                first, end=second.end, text=f"{first.text} {second.text}", plain=f"{first.plain} {second.plain}", seam=len(first.plain)
+            )
+    return [out[a] for a in sorted(out)]
 
 
 def span_of(unit: Unit, document: Document, paper_id: str = "") -> Span:

@@ -19,8 +19,8 @@ _FUNCTION = frozenset(
         """.split()
 )
 _FOREIGN = frozenset(
-    """der die das und ist nicht ein eine den von mit für auf werden wird durch bei les des est une dans pour sur avec par plus que qui pas le la du et au aux el los las una
-    con por para como más del al en es se il di che non per è della delle gli degli são não uma com os mais não het een van niet zijn wordt voor""".split()
+    """der die das und ist nicht ein eine den von mit für auf werden wird durch bei les des est une dans pour sur avec par plus que qui pas le la du aux los las una
+    con por para como más del al en es se il che non per è della delle gli degli são não uma com os mais não het een van niet zijn wordt voor""".split()
 )
 _CUT = re.compile(r";\s+|,\s+(?=(?:while|whereas|but)\s)|,?\s+(?=(?:whereas)\s)|,\s+and\s+(?=(?:it|they|this|the|that|we|its)\s)")
 _LEAD = re.compile(r"^(?:while|whereas|but|and|however|moreover|furthermore|in addition|additionally),?\s+", re.IGNORECASE)
@@ -86,7 +86,7 @@ def _foreign(text: str, taken: Scan) -> str | None:
     words = [t.low for t in taken.tokens if t.kind == "w"]
     foreign = sum(w in _FOREIGN for w in words)
     english = sum(w in _FUNCTION for w in words)
-    if len(words) >= 4 and foreign >= 2 and foreign > english:
+    if len(words) >= 4 and foreign >= 3 and foreign > english:
         return "not in English: this verifier reads English only"
     return None
 

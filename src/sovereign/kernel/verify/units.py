@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sovereign.kernel.language.naming import alias_key
 from sovereign.kernel.language.scan import Scan, scan
 from sovereign.kernel.language.segment import sentences
 from sovereign.records import Document, Passage, PassageKind, TableRow
 
+REACH = 5  # sentences before a unit that its pronouns may reach back to
 MAX_UNIT = 2000  # characters; a longer stretch without a full stop is cut at a blank
 _BUILTIN_PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), short)
@@ -24,7 +25,7 @@ _BUILTIN_PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\bkey[ -]value\b", "KV"), (r"\bbatch(?:es)?(?:[ -]sizes?)?(?: of(?: size)?)?(?: ?= ?| )(?=\d)", "batch "), (r"\bBS ?= ?(?=\d)", "batch "),
         (r"\bbatch size of one\b|\bbatch size one\b|\bsingle-sample batches\b", "batch 1"), (r"\bstate[ -]of[ -]the[ -]art\b", "sota"),
         (r"\bgraphics processing units?\b", "GPU"), (r"\bnatural language processing\b", "NLP"), (r"\border of magnitude\b", "10×"),
-        (r"\bper ?cent\b", "percent"), (r"\bfine[ -](?=tun)", "fine"), (r"\bspeed[ -](?=up\b|ups\b)", "speed"), (r"\btrade[ -](?=off)", "trade"),
+        (r"\bper ?cent\b", "percent"), (r"\bword error rate\b", "WER"), (r"\bfine[ -](?=tun)", "fine"), (r"\bspeed[ -](?=up\b|ups\b)", "speed"), (r"\btrade[ -](?=off)", "trade"),
         (r"\bdata[ -](?=sets?\b)", "data"), (r"\bend[ -]to[ -]end\b", "endtoend"), (r"\bopen[ -]source\b", "opensource"),
         (r"\bas compared (?:to|with)\b", "compared with"), (r"\bin comparison (?:to|with)\b", "compared with"),
     )
@@ -44,7 +45,10 @@ class Unit:
     kind: PassageKind
     table: TableRow | None = None
     around: str = ""  # section, caption, header, title: what the unit inherits
-    before: str = ""  # the sentence before it
+    before: str = ""  # the sentences before it in the same passage, nearest last
+    topic: str = ""  # the canonical name that the unit is about: its own subject, or what its pronoun stands for
+    seam: int = 0  # where the second of two sentences begins in `plain`; 0 for one sentence
+    siblings: frozenset[str] = frozenset()  # words that label other rows of the same table and not this one
 
     @property
     def scanned(self) -> Scan:
@@ -138,7 +142,58 @@ def _build(document: Document) -> Units:
             if (unit.start, unit.end) not in seen:
                 seen.add((unit.start, unit.end))
                 items.append(unit)
-    return Units(tuple(sorted(items, key=lambda u: (u.start, u.end))), short_forms)
+    return Units(tuple(_with_siblings(sorted(items, key=lambda u: (u.start, u.end)))), short_forms)
+
+
+def _with_siblings(items: list[Unit]) -> list[Unit]:
+    """Every table row learns what labels the other rows of its table."""
+    tables: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+    for i, unit in enumerate(items):
+        if unit.table is not None:
+            tables.setdefault((unit.table.caption, unit.table.header), []).append(i)
+    for rows in tables.values():
+        labels = {i: _label(items[i]) for i in rows}
+        for i in rows:
+            others = frozenset().union(*(labels[j] for j in rows if j != i)) - labels[i]
+            items[i] = replace(items[i], siblings=others)
+    return items
+
+
+def _label(unit: Unit) -> frozenset[str]:
+    """The keys of a row's label: its first cell."""
+    cells = unit.table.cells if unit.table is not None else ()
+    return frozenset(f"#{t.value.low:g}" if t.value is not None else t.key for t in scan(cells[0]).content) if cells else frozenset()
+
+
+_PRONOUN = re.compile(
+    r"\b(?P<its>[Ii]ts|[Tt]heir)\b|\b(?P<it>[Ii]t|[Tt]hey|(?:[Tt]he|[Tt]his) (?:method|system|model|policy|approach|scheme|framework|technique|algorithm)(?= (?:is|was|has|can|does|[a-z]+s\b)))\b(?! (?:is|was|seems|appears|follows|turns|has been) (?:\w+ )?(?:that|to|known|clear|shown|likely|possible|important|unclear|worth))"
+)
+_AFTER_PREPOSITION = frozenset(
+    "on in for at with under across by from to of over than versus against using via like unlike as relative per and or".split()
+)
+
+
+def resolve(sentence: str, topic: str) -> tuple[str, str]:
+    """(the sentence with "it", "its" and "the method" replaced by the name spoken of, the name that the next sentence's "it" may mean)."""
+    own = _subject_name(sentence)
+    if own:
+        return sentence, own
+    if not topic:
+        return sentence, topic
+    return _PRONOUN.sub(lambda m: topic + "'s" if m.group("its") else topic, sentence, count=2), topic
+
+
+def _subject_name(sentence: str) -> str:
+    """The name that a sentence is about: the first one that no preposition governs, before any pronoun."""
+    previous = ""
+    for token in scan(sentence).tokens:
+        if token.low in {"it", "its", "they", "their", "we", "our"}:
+            return ""
+        if token.kind == "n" and previous not in _AFTER_PREPOSITION:
+            return token.text
+        if token.low not in {"the", "a", "an"}:
+            previous = token.low
+    return ""
 
 
 def _of_passage(passage: Passage, title: str, short_forms: tuple[tuple[re.Pattern[str], str], ...]) -> list[Unit]:
@@ -158,7 +213,8 @@ def _of_passage(passage: Passage, title: str, short_forms: tuple[tuple[re.Patter
             )
         ]
     out: list[Unit] = []
-    before = ""
+    before: list[str] = []
+    topic = ""
     header: tuple[str, ...] = ()
     heading = passage.section
     for start, end in _pieces(passage.text):
@@ -175,9 +231,27 @@ def _of_passage(passage: Passage, title: str, short_forms: tuple[tuple[re.Patter
             table = TableRow(caption=heading, header=header, cells=cells, row=len(out))
         around = shorten(" ; ".join(p for p in (heading, title) if p), short_forms)
         plain = shorten(" ; ".join([*header, *cells]) if table is not None and cells else text, short_forms)
+        if table is None:
+            plain, topic = resolve(plain, topic)
         kind = PassageKind.TABLE_ROW if table is not None else passage.kind
-        out.append(Unit(passage.start + start, passage.start + end, text, plain, heading, kind, table, around, before))
-        before = out[-1].plain if cells is None else ""
+        out.append(
+            Unit(
+                passage.start + start,
+                passage.start + end,
+                text,
+                plain,
+                heading,
+                kind,
+                table,
+                around,
+                " ".join(before[-REACH:]),
+                alias_key(topic),
+            )
+        )
+        if cells is None and not text.startswith("#"):
+            before.append(plain)
+        elif text.startswith("#"):
+            before = []
     return out
 
 

@@ -56,6 +56,10 @@ def _relation(claim: Value, source: Value, c: tuple[float, float], s: tuple[floa
     if claim.relation is Relation.BETWEEN or source.relation is Relation.BETWEEN:
         if claim.relation is source.relation:
             return Agreement.EQUAL if _close(c[0], s[0], step) and _close(c[1], s[1], step) else Agreement.OFF
+        if claim.relation is Relation.AT_LEAST:
+            return Agreement.EQUAL if s[0] >= c[0] * (1 - 1e-9) and s[0] <= 1.6 * c[0] else Agreement.OFF
+        if claim.relation is Relation.AT_MOST:
+            return Agreement.EQUAL if s[1] <= c[1] * (1 + 1e-9) and s[1] >= 0.6 * c[1] else Agreement.OFF
         if source.relation is Relation.BETWEEN:  # a point of a range: the claim is narrower than its source
             return Agreement.QUALIFIED if s[0] - step <= c[0] <= s[1] + step else Agreement.OFF
         return Agreement.EQUAL if c[0] - step <= s[0] <= c[1] + step else Agreement.OFF
@@ -118,8 +122,10 @@ def _same_unit(claim: Value, source: Value) -> tuple[float, float] | None:
         if abs(abs(percent) - best) <= 0.5 + 1e-6:
             return (1.0, claim.low) if a == "ratio" else (1.0, claim.low)
         return None
-    if {a, b} == {"ratio", ""}:
-        return 1.0, 0.0
+    if {a, b} == {"ratio", ""} or ("" in (a, b) and _same_figure(claim, source) and len(claim.raw.replace(".", "").strip("0 ")) > 1):
+        return _written(source) / _written(claim) * source.low / _written(source) / (
+            claim.low / _written(claim)
+        ) if claim.low and source.low else 1.0, 0.0
     return None
 
 

@@ -1,0 +1,93 @@
+"""Which words of a sentence belong to which of its numbers: segments between commas and conjunctions, or columns of a table row.
+
+Imports the shared language reading; refuses to compare two sentences (align.py does). A word in a segment without numbers belongs to all of them.
+"""
+
+from __future__ import annotations
+
+from sovereign.kernel.language.scan import Scan, Token
+
+_CUTS = frozenset(",;:()—.") | frozenset(
+    "and or but while whereas although though compared versus vs than against which where when because".split()
+)
+OWN, SHARED, LABEL, EARLIER, OTHER = 1.0, 0.6, 0.6, 0.45, 0.1
+
+
+class Layout:
+    """Segments (or columns) of the content tokens of one sentence."""
+
+    def __init__(self, sentence: Scan, columns: list[int] | None = None):
+        self.content = sentence.content
+        self.columns = columns
+        self.segment = _segments(sentence)
+        self.numbered = {self.segment[i] for i, t in enumerate(sentence.content) if t.kind == "q"}
+
+    def share(self, number: int, word: int) -> float:
+        """How much the word belongs to the number, in (0, 1]."""
+        if self.columns is not None:
+            a, b = self.columns[number], self.columns[word]
+            return OWN if a == b else LABEL if 0 in (a, b) else 0.05
+        if self.segment[word] == self.segment[number]:
+            return OWN / (1.0 + 0.15 * (abs(word - number) - 1))
+        if self.segment[word] not in self.numbered:
+            return SHARED
+        return EARLIER if self.segment[word] < self.segment[number] else OTHER  # a later figure may leave out what an earlier one said
+
+    def companions(self, number: int) -> list[int]:
+        """The words that stand with a number: its segment (the words nearest to it where several numbers share one), or its column and the row label."""
+        if self.columns is not None:
+            return [
+                i for i, t in enumerate(self.content) if t.kind != "q" and (self.columns[i] == self.columns[number] or self.columns[i] == 0)
+            ]
+        same = [i for i, s in enumerate(self.segment) if s == self.segment[number]]
+        rivals = [i for i in same if self.content[i].kind == "q" and i != number]
+        return [i for i in same if self.content[i].kind != "q" and all(abs(i - number) <= abs(i - r) for r in rivals)]
+
+    def elsewhere(self, number: int, word: int) -> bool:
+        """The word stands with another number, not with this one."""
+        if self.columns is not None:
+            a, b = self.columns[number], self.columns[word]
+            return a != b and b != 0
+        return self.segment[word] != self.segment[number] and self.segment[word] in self.numbered
+
+
+def _segments(sentence: Scan) -> list[int]:
+    """The segment of every content token; a short stretch without a number that "and" joins to a stretch with one is part of that one."""
+    count, raw, cuts = 0, [], {}
+    for token in sentence.tokens:
+        if token.low in _CUTS and token.kind in "wp":
+            count += 1
+            cuts[count] = token.low
+        if token.content:
+            raw.append(count)
+    numbered = {s for s, t in zip(raw, sentence.content) if t.kind == "q"}
+    sizes = {s: raw.count(s) for s in set(raw)}
+    for segment in sorted(sizes, reverse=True):
+        following = min((s for s in sizes if s > segment), default=None)
+        if segment and following is not None and segment not in numbered and sizes[segment] <= 3 and cuts.get(following) in {"and", "or"}:
+            raw = [following if s == segment else s for s in raw]
+            if following in numbered:
+                numbered.add(segment)
+    return raw
+
+
+def order_ratio(pairs: list[tuple[int, ...]], content: tuple[Token, ...]) -> float:
+    """Share of the claim's content tokens that stand in the source in the same order (longest increasing chain of partners)."""
+    if not content:
+        return 0.0
+    best: list[int] = []  # patience: smallest end of an increasing chain of each length
+    for partners in pairs:
+        options = sorted(partners, reverse=True)
+        for j in options:
+            lo, hi = 0, len(best)
+            while lo < hi:
+                mid = (lo + hi) // 2
+                if best[mid] < j:
+                    lo = mid + 1
+                else:
+                    hi = mid
+            if lo == len(best):
+                best.append(j)
+            else:
+                best[lo] = j
+    return len(best) / len(content)
