@@ -253,14 +253,15 @@ def _material(asked: Question, state: _State, house: House) -> draft.Material:
     ]
     return draft.Material(
         asked, tuple(state.searches), state.admissions, state.readings, state.claims, state.rulings, state.executed.trials, state.executed.bears_on,
-        tuple(c.claim_id for c in state.claims if claims.is_absence(c.text)), tuple(sorted(state.dropped)), tuple(dict.fromkeys(notes))[:8],
+        tuple(c.claim_id for c in state.claims if claims.is_absence(c.text) and not claims.is_caution(c)),
+        tuple(c.claim_id for c in state.claims if claims.is_caution(c)), tuple(sorted(state.dropped)), tuple(dict.fromkeys(notes))[:8],
         tuple(dict.fromkeys(c for c in state.executed.checks)),
     )  # fmt: skip
 
 
 def _dossier(asked: Question, written: Draft, state: _State, house: House) -> tribunal.Dossier:
     documents = {s.document.sha256: s.document for s in _sources(state, house)}
-    absences = frozenset(c.claim_id for c in state.claims if claims.is_absence(c.text))
+    absences = frozenset(c.claim_id for c in state.claims if claims.is_absence(c.text) or claims.is_caution(c))
     return tribunal.Dossier(
         asked,
         written,

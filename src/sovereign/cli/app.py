@@ -169,7 +169,7 @@ def library_list(
     with wiring.workspace(chosen) as ws:
         wiring.ensure_default_library(ws, chosen, show.bar())
         papers = list(ws.library.papers())
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "paper_id": p.paper_id,
                 "title": p.title,

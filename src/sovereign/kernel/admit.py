@@ -11,14 +11,13 @@ named system by more than PLAUSIBLE_YEARS is held to a higher bar.
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from sovereign import identity
-from sovereign.kernel.language import tokens
-from sovereign.records import Admission, Facet, FacetKind, Found, Paper, PaperKind, Question, SearchRecord
+from sovereign.kernel.language import mentions, tokens
+from sovereign.records import Admission, Facet, FacetKind, Found, Paper, Question, SearchRecord
 
 TOPICAL = 0.16  # cosine with the topic profile; chosen on benchmarks/questions (see docs/benchmarks.md)
 COVERAGE = 0.45  # idf-weighted share of the question's content words, when no system is named
@@ -43,7 +42,7 @@ def admit(question: Question, records: Sequence[SearchRecord], *, at_most: int) 
     newest_system_year = max((p.year for p, _ in works if named[p.paper_id] and p.year), default=None)
     judged = []
     for paper, found_in in works:
-        facets = tuple(f.id for f in question.facets if touches(f, _text(paper)))
+        facets = tuple(f.id for f in question.facets if mentions(f, _text(paper)))
         base = Admission(paper, False, "", facets=facets, sources=found_in)
         if stopped := sorted({"retracted", "withdrawn"} & set(paper.flags)):
             judged.append(replace(base, reason=f"{stopped[0]}: not used as evidence"))
@@ -56,19 +55,9 @@ def admit(question: Question, records: Sequence[SearchRecord], *, at_most: int) 
     return tuple(_limited(judged, at_most))
 
 
-def touches(facet: Facet, text: str) -> bool:
-    """Whether any spelling of the facet stands in the text as whole words."""
-    return any(_spelling(alias).search(text) for alias in facet.aliases or (facet.text.lower(),))
-
-
-def _spelling(alias: str) -> re.Pattern[str]:
-    body = r"[\s-]*".join(re.escape(p) for p in re.split(r"[\s-]+", alias.rstrip("*")))
-    return re.compile(rf"(?<![\w-]){body}" + (r"\w*" if alias.endswith("*") else r"(?![\w])"), re.I)
-
-
 def _named(systems: Sequence[Facet], paper: Paper) -> list[str]:
     """The named systems that the title carries; a name inside another name (SMoE in MC-SMoE) is not a hit."""
-    return [f.text for f in systems if touches(f, paper.title)]
+    return [f.text for f in systems if mentions(f, paper.title)]
 
 
 def _topical(
@@ -169,7 +158,3 @@ def _best_ranks(records: Sequence[SearchRecord]) -> dict[str, int]:
 
 def _plain(facet_ids: Sequence[str]) -> str:
     return ", ".join(f.split(":", 1)[1] for f in facet_ids[:3])
-
-
-def is_note(paper: Paper) -> bool:
-    return paper.kind is PaperKind.NOTE

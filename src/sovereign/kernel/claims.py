@@ -51,6 +51,8 @@ _ABSENCE = re.compile(
     r"never (?:measured|reported|reduced|evaluated)|says nothing|in quality only)",
     re.I,
 )
+_CAUTION = re.compile(r"caveat|limitation|threats to validity", re.I)
+_BACKGROUND = re.compile(r"what it is|how it works|setting|background|related work|introduction|preliminar|notation|motivation", re.I)
 _PROMISE = re.compile(
     r"^(?:in this (?:paper|work|study)|we (?:propose|introduce|present|describe|study|investigate|explore|aim|release|hope)|this (?:paper|work) )",
     re.I,
@@ -100,14 +102,25 @@ def is_absence(text: str) -> bool:
     return bool(_ABSENCE.search(text))
 
 
+def is_caution(claim: Claim) -> bool:
+    """Whether a statement warns about others (it stands in a caveats or limitations section) instead of reporting a finding."""
+    return claim.span is not None and bool(_CAUTION.search(claim.span.section))
+
+
+def reports(slots: Slots, section: str) -> bool:
+    """Whether a statement reports a finding: a measured value, or a direction outside background sections."""
+    measured = any(v.unit or v.decimals for v in slots.values)
+    return measured or (slots.direction is not Direction.NONE and not _BACKGROUND.search(section))
+
+
 def answered_facets(question: Question, slots: Slots, text: str, systems: Sequence[str]) -> tuple[str, ...]:
     """Facet ids that the statement speaks to. A statement about another system answers nothing but that system's own facets."""
-    about = {f.id for f in question.facets if f.kind is FacetKind.SYSTEM and (f.id in systems or _mentions(f, text))}
+    about = {f.id for f in question.facets if f.kind is FacetKind.SYSTEM and (f.id in systems or language.mentions(f, text))}
     if any(f.kind is FacetKind.SYSTEM for f in question.facets) and not about:
         return ()
-    touched = {f.id for f in question.facets if f.kind is not FacetKind.SYSTEM and _mentions(f, text)}
+    touched = {f.id for f in question.facets if f.kind is not FacetKind.SYSTEM and language.mentions(f, text)}
     for whole, parts in PARTS.items():
-        if touched & set(parts) or any(_mentions(_part(p), text) for p in parts):
+        if touched & set(parts) or any(language.mentions(_part(p), text) for p in parts):
             touched |= {f.id for f in question.facets if f.id == whole}
     return tuple(f.id for f in question.facets if f.id in about | touched)
 
@@ -117,22 +130,9 @@ def _part(facet_id: str) -> Facet:
     return Facet(FacetKind.METRIC, word, (word,))
 
 
-def _mentions(facet: Facet, text: str) -> bool:
-    """By whole words; a name only by its own alias key, so that SMoE is not SMoES."""
-    if facet.kind is FacetKind.SYSTEM:
-        keys = {language.alias_key(a) for a in (facet.text, *facet.aliases)}
-        if any(language.alias_key(n) in keys for n in language.names(text)):
-            return True
-    for alias in facet.aliases or (facet.text.lower(),):
-        body = r"[\s-]*".join(re.escape(p) for p in re.split(r"[\s-]+", alias.rstrip("*")))
-        if re.search(rf"(?<![\w-]){body}" + (r"\w*" if alias.endswith("*") else r"(?![\w])"), text, re.I):
-            return True
-    return False
-
-
 def _home_systems(question: Question, paper: Paper) -> tuple[str, ...]:
     """The question's systems that this paper is about: its title names them."""
-    return tuple(f.id for f in question.facets if f.kind is FacetKind.SYSTEM and _mentions(f, paper.title))
+    return tuple(f.id for f in question.facets if f.kind is FacetKind.SYSTEM and language.mentions(f, paper.title))
 
 
 def _from_passage(question: Question, source: Source, passage: Passage, home: tuple[str, ...]) -> list[tuple[Claim, str | None]]:
@@ -156,8 +156,8 @@ def _from_row(question: Question, source: Source, passage: Passage, home: tuple[
     if table is None or len(table.header) != len(table.cells) or len(table.cells) < 2 or not table.caption:
         return []
     caption = _PROVENANCE.sub("", re.sub(r"^\s*Table[\s\d.:]*", "", table.caption).strip())
-    cells = ", ".join(f"{h} {c}" for h, c in zip(table.header[1:], table.cells[1:], strict=True) if c.strip() and c.strip() not in "-–—")
-    text = f"{table.cells[0]}: {cells} ({caption})."
+    cells = ", ".join(f"{h} = {c}" for h, c in zip(table.header[1:], table.cells[1:], strict=True) if c.strip() and c.strip() not in "-–—")
+    text = f"{caption.rstrip('.')}; {table.header[0] or 'row'} {table.cells[0]}: {cells}."
     span = Span(source.document.sha256, passage.start, passage.end, passage.text, source.paper.paper_id, passage.section)
     return [_claim(question, source, passage, text, span, home)]
 
@@ -191,8 +191,8 @@ def _unworthy(question: Question, source: Source, passage: Passage, text: str, c
         return "says what the document is"
     if not beyond:
         return "speaks to no facet of the question" if claim.answers or not facets else "is not about the system asked about"
-    if not (claim.slots.values or claim.slots.direction is not Direction.NONE or is_absence(text)):
-        return "states neither a value nor a direction"
+    if not (is_absence(text) or is_caution(claim) or reports(claim.slots, passage.section)):
+        return "reports neither a measured value nor a direction"
     return None
 
 
@@ -203,10 +203,10 @@ def _relevance(question: Question, claim: Claim, source: Source, home: tuple[str
     score += 1.0 if claim.slots.values else 0.0
     score += 0.5 if claim.slots.direction is not Direction.NONE else 0.0
     score += 2.0 if home else 0.0
-    score += 0.8 if any(f.kind is FacetKind.SYSTEM and _mentions(f, claim.text) for f in question.facets) else 0.0
+    score += 0.8 if any(f.kind is FacetKind.SYSTEM and language.mentions(f, claim.text) for f in question.facets) else 0.0
     score -= 0.4 * len(claim.slots.hedge)
     score -= 0.5 if source.document.basis is Basis.ABSTRACT_ONLY else 0.0
-    score -= 0.6 if claim.span and re.search(r"related work|background|introduction|caveat", claim.span.section, re.I) else 0.0
+    score -= 0.6 if claim.span and (_BACKGROUND.search(claim.span.section) or _CAUTION.search(claim.span.section)) else 0.0
     return round(score, 4)
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from sovereign.kernel.language import mentions
 from sovereign.records import (
     Admission,
     Basis,
@@ -43,6 +44,7 @@ from sovereign.records import (
 
 STATED = (Verdict.SUPPORTED, Verdict.QUALIFIED)
 PER_FACET = 3  # claims spelled out per facet in the Answer; the rest stand in the claims table
+_NO_SWEEP = re.compile(r"\b(?:no|not|neither)\b[^.]{0,40}\b(?:sweep|across|table|every|common|range|varying|budget)", re.I)
 _ABSENT = "no admitted source states a value or a direction for it"
 
 
@@ -59,6 +61,7 @@ class Material:
     trials: tuple[Trial, ...] = ()
     trial_facets: tuple[tuple[str, tuple[str, ...]], ...] = ()  # trial_id -> facet ids it bears on
     absences: tuple[str, ...] = ()  # claim ids that say what a source does not report
+    cautions: tuple[str, ...] = ()  # claim ids that warn about other statements
     dropped: tuple[str, ...] = ()  # claim ids that a revision took out
     unread_notes: tuple[str, ...] = ()  # what could not be read, and suspicious text found in sources
     checks: tuple[Check, ...] = ()
@@ -73,8 +76,8 @@ def compose(m: Material) -> Draft:
         _evidence(m, book),
         _measurements(m),
         _disagreements(m, book),
-        _gaps(m, book, coverage),
-        _uncertainties(m),
+        _gaps(m, book, coverage, answer),
+        _uncertainties(m, book),
         _method(m),
     ]
     abstract = _abstract(m, book, coverage)
@@ -94,12 +97,15 @@ def cover(m: Material) -> tuple[Coverage, ...]:
         if claim.claim_id in m.dropped or rulings[claim.claim_id].verdict not in STATED:
             continue
         for facet_id in claim.answers:
-            (absent if claim.claim_id in m.absences else by_facet)[facet_id].append(claim)
+            if claim.claim_id not in m.cautions:
+                (absent if claim.claim_id in m.absences else by_facet)[facet_id].append(claim)
     out = []
     for facet in m.question.facets:
         trials = tuple(t for t, facets in m.trial_facets if facet.id in facets)
         by = (*(c.claim_id for c in by_facet[facet.id]), *trials)
         why = ""
+        if facet.kind is FacetKind.CONDITION and not trials and any(_NO_SWEEP.search(c.text) for c in absent[facet.id]):
+            by = ()  # single points do not answer a question about a range that the source says it did not sweep
         if not by:
             why = _why_not(facet, absent[facet.id], m)
         out.append(Coverage(facet.id, bool(by), by or tuple(c.claim_id for c in absent[facet.id][:1]), why))
@@ -137,16 +143,19 @@ def _title(question: Question) -> str:
 
 
 def _abstract(m: Material, book: _Book, coverage: Sequence[Coverage]) -> list[Sentence]:
-    stated = [c for c in m.claims if book.stated(c) and c.claim_id not in m.absences]
+    stated = [c for c in m.claims if book.finding(c)]
     admitted = [a for a in m.admissions if a.admitted]
     answered = [c for c in coverage if c.answered]
     opening = (
         f"This draft examines {len(admitted)} admitted {_plural(len(admitted), 'source')} and {len(m.claims)} {_plural(len(m.claims), 'statement')} "
-        f"taken from them; {len(stated)} {_plural(len(stated), 'stands', 'stand')} after verification against the passages that carry them."
+        f"taken from them; {len(stated)} {_plural(len(stated), 'finding stands', 'findings stand')} after verification against the passages that carry them."
     )
     out = [_frame(opening)]
-    for claim in _best(m, stated, 2):
-        out.append(book.sentence(claim))
+    firsts: dict[str, Claim] = {}
+    for facet in sorted(m.question.facets, key=lambda f: f.kind is not FacetKind.METRIC):
+        for claim in _best(m, [c for c in stated if facet.id in c.answers], 1):
+            firsts.setdefault(claim.claim_id, claim)
+    out += [book.sentence(c) for c in list(firsts.values())[:2]]
     out += _trial_sentences(m)[:1]
     if len(answered) == len(coverage) and coverage:
         out.append(_frame(f"All {len(coverage)} parts of the question are answered."))
@@ -167,52 +176,66 @@ def _abstract(m: Material, book: _Book, coverage: Sequence[Coverage]) -> list[Se
 
 
 def _answer(m: Material, book: _Book, coverage: Sequence[Coverage]) -> Section:
+    """Facet by facet, metrics first: findings, then what the source says it does not report about the same facet."""
+    order = (FacetKind.METRIC, FacetKind.COMPARATOR, FacetKind.DATASET, FacetKind.CONDITION, FacetKind.SYSTEM)
+    answered = {c.facet: c for c in coverage}
+    remarks = [*(_frame(r) for r in m.question.ill_posed), *_namesakes(m, book)]
+    if not any(c.answered for c in coverage) and not (not coverage and any(book.finding(c) for c in m.claims)):
+        text = "The question is not answered: nothing that was admitted and verified bears on it. The section on open parts says why, part by part."
+        return Section("Answer", (*remarks, Sentence("", text, SentenceKind.GAP)))
     sentences: list[Sentence] = []
     used: set[str] = set()
-    order = (FacetKind.METRIC, FacetKind.COMPARATOR, FacetKind.DATASET, FacetKind.CONDITION, FacetKind.SYSTEM)
-    facets = sorted(m.question.facets, key=lambda f: order.index(f.kind))
-    answered = {c.facet: c for c in coverage}
-    if not any(c.answered for c in coverage) and not (not coverage and any(book.stated(c) for c in m.claims)):
-        text = "The question is not answered: nothing that was admitted and verified bears on it. The next section but one says why, part by part."
-        return Section("Answer", (Sentence("", text.replace("The next section but one", "The section on open parts"), SentenceKind.GAP),))
-    for facet in facets:
-        claims = [
-            c for c in m.claims if facet.id in c.answers and book.stated(c) and c.claim_id not in m.absences and c.claim_id not in used
-        ]
+    for facet in sorted(m.question.facets, key=lambda f: order.index(f.kind)):
+        if not answered[facet.id].answered:
+            continue
         if facet.kind is FacetKind.SYSTEM and sentences:
-            claims = []
-        for number, claim in enumerate(_best(m, claims, PER_FACET)):
+            continue
+        bearing = [c for c in m.claims if facet.id in c.answers and c.claim_id not in used]
+        findings = _best(m, [c for c in bearing if book.finding(c)], PER_FACET)
+        limits = sorted((c for c in bearing if book.stated(c) and c.claim_id in m.absences), key=lambda c: -len(c.answers))
+        for number, claim in enumerate([*findings, *limits[: 1 if findings else 0]]):
             used.add(claim.claim_id)
             sentences.append(replace(book.sentence(claim), lead=_heading(facet) if number == 0 else "", facets=(facet.id,)))
-        if not claims and not answered[facet.id].answered and facet.kind in (FacetKind.METRIC, FacetKind.SYSTEM):
-            sentences.append(replace(_gap(m, book, answered[facet.id]), lead=_heading(facet)))
+    metrics = {f.id for f in m.question.facets if f.kind is FacetKind.METRIC}
+    sentences += _grouped(m, book, [c for c in coverage if not c.answered and c.facet in metrics])
     if not coverage:
-        sentences += [book.sentence(c) for c in _best(m, [c for c in m.claims if book.stated(c)], 6)]
-    sentences += _trial_sentences(m)[:3]
-    remarks = [_frame(r) for r in m.question.ill_posed]
-    return Section("Answer", (*remarks, *sentences))
+        sentences += [book.sentence(c) for c in _best(m, [c for c in m.claims if book.finding(c)], 6)]
+    return Section("Answer", (*remarks, *sentences, *_trial_sentences(m)[:3]))
+
+
+def _namesakes(m: Material, book: _Book) -> list[Sentence]:
+    """One name, several works: said before anything is stated about either."""
+    out = []
+    for facet in m.question.facets:
+        works = [
+            a.paper
+            for a in m.admissions
+            if a.admitted and a.score == 1.0 and facet.kind is FacetKind.SYSTEM and mentions(facet, a.paper.title)
+        ]
+        if len({p.about or p.paper_id for p in works}) > 1:
+            cited = [c for p in works for c in m.claims if c.paper_id == p.paper_id and book.stated(c)]
+            firsts = {c.paper_id: c for c in reversed(cited)}
+            if len(firsts) > 1:
+                marks = _join([f"{book.mark(c)}" for c in firsts.values()])
+                text = f"{len(firsts)} different works carry the name {facet.text}; they are kept apart here by their numbers, {marks}."
+                out.append(Sentence("", text, SentenceKind.FRAME, facets=(facet.id,)))
+    return out
+
+
+def _is_row(claim: Claim) -> bool:
+    return claim.span is not None and " | " in claim.span.quote
 
 
 def _evidence(m: Material, book: _Book) -> Section | None:
     """Values under their comparison keys; only rows with an equal key may be compared, and they stand together."""
     rows = []
     for claim in m.claims:
-        if claim.key is None or not claim.slots.values or not book.stated(claim) or claim.claim_id in m.absences:
+        measured = [v.raw for v in claim.slots.values if v.unit or v.decimals]
+        if claim.key is None or not measured or not book.finding(claim):
             continue
-        values = ", ".join(v.raw for v in claim.slots.values[:4])
-        rows.append(
-            (
-                claim.key,
-                (
-                    claim.key.metric,
-                    claim.key.subject,
-                    values,
-                    ", ".join(claim.slots.comparator) or "—",
-                    claim.key.condition or "—",
-                    book.mark(claim),
-                ),
-            )
-        )
+        metric, subject = ", ".join(claim.slots.metric[:2]), ", ".join(claim.slots.subject[:2]) or claim.key.subject
+        against, setting = ", ".join(claim.slots.comparator) or "—", ", ".join(claim.slots.condition) or "—"
+        rows.append((claim.key, (metric, subject, ", ".join(measured[:4]), against, setting, book.mark(claim))))
     if not rows:
         return None
     rows.sort(key=lambda r: (r[0].metric, r[0].condition, r[0].subject, r[1]))
@@ -285,11 +308,22 @@ def _disagreements(m: Material, book: _Book) -> Section | None:
     return Section("Contradictions", tuple(sentences)) if sentences else None
 
 
-def _gaps(m: Material, book: _Book, coverage: Sequence[Coverage]) -> Section | None:
-    gaps = [
-        replace(_gap(m, book, c), lead=_heading(next(f for f in m.question.facets if f.id == c.facet))) for c in coverage if not c.answered
-    ]
-    return Section("Not answered, and why", tuple(gaps)) if gaps else None
+def _gaps(m: Material, book: _Book, coverage: Sequence[Coverage], answer: Section) -> Section | None:
+    """The open parts that the Answer has not spoken of, those with one reason together."""
+    told = {f for s in answer.sentences if s.kind is SentenceKind.GAP for f in s.facets}
+    gaps = _grouped(m, book, [c for c in coverage if not c.answered and c.facet not in told])
+    return Section("Also not answered, and why" if told else "Not answered, and why", tuple(gaps)) if gaps else None
+
+
+def _grouped(m: Material, book: _Book, entries: Sequence[Coverage]) -> list[Sentence]:
+    groups: dict[tuple[tuple[str, ...], str], list[Coverage]] = {}
+    for entry in entries:
+        groups.setdefault((entry.by, entry.why_not), []).append(entry)
+    out = []
+    for members in groups.values():
+        names = _join([_name(m, c.facet) for c in members])
+        out.append(replace(_gap(m, book, members[0]), lead=names[0].upper() + names[1:], facets=tuple(c.facet for c in members)))
+    return out
 
 
 def _gap(m: Material, book: _Book, entry: Coverage) -> Sentence:
@@ -301,8 +335,8 @@ def _gap(m: Material, book: _Book, entry: Coverage) -> Sentence:
     return Sentence("", f"Not answered: {entry.why_not.rstrip('.')}.", SentenceKind.GAP, facets=(entry.facet,))
 
 
-def _uncertainties(m: Material) -> Section:
-    """Only what holds for this run; no boilerplate."""
+def _uncertainties(m: Material, book: _Book) -> Section:
+    """Only what holds for this run; no boilerplate. Cautions that the sources themselves give come last."""
     lines = []
     rulings = {r.claim_id: r for r in m.rulings}
     stated = [c for c in m.claims if rulings[c.claim_id].verdict in STATED and c.claim_id not in m.dropped]
@@ -343,7 +377,9 @@ def _uncertainties(m: Material) -> Section:
     lines += [f"Check “{c.name}” was not run: {c.reason.rstrip('.')}." for c in m.checks if c.state is State.NOT_RUN]
     if not lines:
         lines.append("No source failed, every admitted work was read in full text, and every stated claim has two independent sources.")
-    return Section("Uncertainties of this run", tuple(_frame(x) for x in lines))
+    warned = [book.sentence(c) for c in m.claims if c.claim_id in m.cautions and book.stated(c)][:4]
+    warned = [replace(s, lead="Cautions from the sources" if i == 0 else "") for i, s in enumerate(warned)]
+    return Section("Uncertainties of this run", (*(_frame(x) for x in lines), *warned))
 
 
 def _method(m: Material) -> Section:
@@ -374,10 +410,15 @@ class _Book:
         self.basis = {(r.paper_id): r.basis for r in reversed(m.readings)}
         self.rulings = {r.claim_id: r for r in m.rulings}
         self.dropped = frozenset(m.dropped)
+        self.special = frozenset(m.absences) | frozenset(m.cautions)
         self.order: list[str] = []
 
     def stated(self, claim: Claim) -> bool:
         return self.rulings[claim.claim_id].verdict in STATED and claim.claim_id not in self.dropped
+
+    def finding(self, claim: Claim) -> bool:
+        """Stated, and neither an absence nor a caution."""
+        return self.stated(claim) and claim.claim_id not in self.special
 
     def cite(self, *claims: Claim) -> tuple[str, ...]:
         out = []
@@ -427,8 +468,8 @@ def _who(paper: Paper | None) -> str:
 
 
 def _best(m: Material, claims: Sequence[Claim], n: int) -> list[Claim]:
-    """Values before directions, own system before others, then relevance; stable."""
-    return sorted(claims, key=lambda c: (not c.slots.values, -(c.relevance or 0.0), c.claim_id))[:n]
+    """Values before directions, sentences before table rows, then relevance; stable."""
+    return sorted(claims, key=lambda c: (_is_row(c), not c.slots.values, -(c.relevance or 0.0), c.claim_id))[:n]
 
 
 def _frame(text: str) -> Sentence:

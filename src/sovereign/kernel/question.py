@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Mapping
 
 from sovereign.errors import QuestionRefused
+from sovereign.kernel.language import spelling
 from sovereign.records import Facet, FacetKind, Question
 
 MAX_CHARACTERS = 2_000  # the longest seed question has 270; what is longer is a document, not a question
@@ -145,14 +146,6 @@ def _normalised(text: str) -> str:
             station="question",
         )
     return clean
-
-
-def spelling(alias: str) -> re.Pattern[str]:
-    """The pattern that finds one alias as whole words; a trailing * stands for any ending."""
-    stem = alias.removesuffix("*")
-    body = r"[\s-]+".join(re.escape(p) for p in re.split(r"[\s-]+", stem))
-    ending = r"\w*" if alias.endswith("*") else r"(?!\w)"
-    return re.compile(rf"(?<!\w){body}{ending}", re.I)
 
 
 def _listed(text: str, lexicon: Mapping[str, tuple[str, ...]], kind: FacetKind) -> list[Facet]:

@@ -9,7 +9,7 @@ from sovereign.kernel.language.naming import alias_key, names
 from sovereign.records import Facet, FacetKind
 
 # a facet's word with another meaning: the accuracy of a predictor is not the accuracy of the model
-_OTHER_SENSE = {"accuracy": re.compile(r"\b(?:prediction|predictor|predictive|path|routing|cache|expert) accurac", re.I)}
+_OTHER_SENSE = {"accuracy": re.compile(r"\b(?:prediction|predictor|predictive|path|routing|cache|expert) accurac|accurac\w* of (?:expert |path |the )?predict", re.I)}
 
 
 @lru_cache(maxsize=4096)

@@ -10,7 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sovereign.records import Admission, Claim, Document, Draft, Finding, Question, Reading, Review, Role, Ruling, SearchRecord, Sentence, Severity, Trial
+from sovereign.records import (
+    Admission,
+    Claim,
+    Document,
+    Draft,
+    Finding,
+    Question,
+    Reading,
+    Review,
+    Role,
+    Ruling,
+    SearchRecord,
+    Sentence,
+    Severity,
+    Trial,
+)
 
 POINTS = {Severity.BLOCKING: 4.0, Severity.MAJOR: 2.0, Severity.MINOR: 0.5, Severity.NOTE: 0.0}
 APPROVE_AT = 6.5

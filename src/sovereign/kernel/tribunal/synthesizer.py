@@ -21,11 +21,13 @@ def _answered(d: Dossier) -> Iterator[Finding]:
     asked = [c for c in d.draft.coverage if kinds.get(c.facet) is not FacetKind.SYSTEM]
     answered = [c for c in asked if c.answered]
     has_content = any(s.kind is SentenceKind.CLAIM for section in d.draft.sections if section.title == "Answer" for s in section.sentences)
-    if (asked and not answered) or not has_content:
+    metrics = [c for c in asked if kinds.get(c.facet) is FacetKind.METRIC]
+    if (metrics and not any(c.answered for c in metrics)) or (asked and not answered) or not has_content:
+        none_of = "none of the metrics it asks about" if metrics and answered else "no part of it"
         yield _finding(
             "question_not_answered",
             Severity.BLOCKING,
-            "The question is not answered: no part of it is carried by evidence.",
+            f"The question is not answered: {none_of} is carried by evidence.",
             tuple(c.facet for c in asked),
             Act.REQUERY,
         )
