@@ -195,7 +195,7 @@ class InlineWriter:
             self.write(text if text.startswith(("[", "(")) else f"[{text}]")
         elif name == "sub":
             self.write(f"_{text}" if single and text else text)
-        elif re.fullmatch(r"[-−–+]?\d+(?:\.\d+)?", text) and (before[-1:].isdigit() or before[-1:] in ")]" or single):
+        elif re.fullmatch(r"[-−–+]?\d+(?:\.\d+)?", text) and (re.search(r"(?:^|[^\w])\d[\d.,]*$|[)\]]$", before) or single):
             self.write(f"^{text}")
         elif re.fullmatch(r"[\d,;\s*†‡§¶]+", text) and (before[-1:].isalpha() or before[-1:] in '.,;:!?”"'):
             return

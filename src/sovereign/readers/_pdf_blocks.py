@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
 
 from sovereign.readers import _pdf_tables
@@ -26,9 +27,11 @@ KNOWN = re.compile(
     re.IGNORECASE,
 )
 _BULLET = re.compile(r"^(?:[•▪◦‣·■□●○∗*–-]\s+|\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})\)\s+|\d{1,2}\.\s+[A-Z])")
+_PAGE_NUMBER = re.compile(r"(?:page\s*)?[-–]?\s*(?:\d{1,4}|[ivxl]{1,6})\s*[-–]?(?:\s*(?:of|/)\s*\d+)?")
+_BULLET_SIGN = re.compile(r"^[•▪◦‣■□●○]")
 _BOILERPLATE = re.compile(
-    r"^(?:\d+(?:st|nd|rd|th) (?:Conference|Workshop)|Proceedings of the|Preprint\b|Copyright|©|Permission to make|Under review|Published as|arXiv:\d|Work in progress"
-    r"|Accepted (?:at|to|by))",
+    r"^(?:\d+(?:st|nd|rd|th) .{0,90}(?:Conference|Workshop|Meeting|Symposium)|Proceedings of the|Preprint\b|Copyright|©|Permission to make|Under review"
+    r"|Published as|arXiv:\d|Work in progress|Accepted (?:at|to|by))"
 )
 
 
@@ -62,9 +65,7 @@ def style_of(pages: list[list[Line]]) -> Style:
     for line in lines:
         sizes[round(line.size * 2) / 2] += len(line.text)
     size = sizes.most_common(1)[0][0] if sizes else 10.0
-    steps = [
-        a.y - b.y for page in pages for a, b in zip(page, page[1:]) if abs(a.size - size) < 0.6 and 0.8 * size < a.y - b.y < 2.5 * size
-    ]
+    steps = [a.y - b.y for page in pages for a, b in pairwise(page) if abs(a.size - size) < 0.6 and 0.8 * size < a.y - b.y < 2.5 * size]
     words = Counter(w for x in lines for w in re.findall(r"[A-Za-z]{2,}(?:-[A-Za-z]+)*", x.text.lower()))
     return Style(size, median(steps) if steps else 1.2 * size, words)
 
@@ -135,8 +136,9 @@ def blocks(pages: list[list[Line]], boxes: list[Page], style: Style) -> list[Blo
 
 def _page_blocks(lines: list[Line], page: Page, style: Style) -> list[Block]:
     grids = _pdf_tables.find(lines, page)
+    listings = {id(x) for g in grids if not g.rows for x in g.lines}
     owner = {id(x): g for g in grids for x in g.lines}
-    first = {id(min(g.lines, key=lambda x: lines.index(x))): g for g in grids}
+    first = {id(min(g.lines, key=lines.index)): g for g in grids}
     notes = _notes(lines, style, {id(x) for g in grids for x in g.lines})
     out: list[Block] = []
     current: list[Line] = []
@@ -150,7 +152,10 @@ def _page_blocks(lines: list[Line], page: Page, style: Style) -> list[Block]:
         if id(line) in owner:
             close()
             if id(line) in first:
-                out.append(Block("table", [line], grid=first[id(line)]))
+                grid = first[id(line)]
+                out.append(
+                    Block("listing" if id(line) in listings else "table", list(grid.lines) if id(line) in listings else [line], grid=grid)
+                )
         elif id(line) in notes:
             continue
         else:
@@ -168,6 +173,8 @@ def _notes(lines: list[Line], style: Style, taken: set[int]) -> set[int]:
         side = sorted((x for x in lines if x.column == column), key=lambda x: x.y)
         small: list[Line] = []
         for line in side:
+            if CAPTION.match(line.text) and small and line.y - small[-1].y < 1.5 * line.size:
+                small = []  # what stood at the foot was the rest of this caption
             if id(line) in taken or line.size > 0.93 * style.size or CAPTION.match(line.text):
                 break
             small.append(line)
@@ -179,8 +186,9 @@ def _notes(lines: list[Line], style: Style, taken: set[int]) -> set[int]:
 def _note_blocks(lines: list[Line], style: Style) -> list[Block]:
     out: list[Block] = []
     for line in lines:
-        if out and line.column == out[-1].lines[-1].column and line.x0 - line.left < 4 and out[-1].lines[-1].y - line.y < 1.4 * line.size and len(out[-1].lines) < 12 \
-                and not re.match(r"^[∗*†‡]", line.text) and out[-1].lines[-1].x1 > line.right - 0.15 * (line.right - line.left):  # fmt: skip
+        last = out[-1].lines[-1] if out else None
+        near = last is not None and line.column == last.column and line.x0 - line.left < 4 and last.y - line.y < 1.4 * line.size
+        if last is not None and near and not re.match(r"^[∗*†‡]", line.text) and last.x1 > line.right - 0.15 * (line.right - line.left):
             out[-1].lines.append(line)
         else:
             out.append(Block("note", [line]))
@@ -204,14 +212,22 @@ def _breaks(current: list[Line], line: Line, style: Style) -> bool:
         return True
     if CAPTION.match(line.text) or is_heading([line], style) or is_heading([last], style) != is_heading([line], style):
         return True
-    if line.bold != last.bold and (line.bold or len(current) == 1) and not caption:
+    runs_on = last.x1 > last.right - 4 and not re.search(r"[.!?:]$", last.text) and not line.bold
+    if line.bold != last.bold and (line.bold or len(current) == 1) and not caption and not runs_on:
         return True
     if caption:
         return False
     width = line.right - line.left
     hanging = len(current) > 1 and last.x0 - current[0].x0 > 0.5 * size
-    if _BULLET.match(line.text) and (line.x0 - line.left > 0.4 * size or _ended(last, width)):
+    if _BULLET_SIGN.match(line.text):
         return True
+    if _BULLET.match(line.text):
+        block_right = max(x.x1 for x in current)
+        return (
+            bool(re.search(r"[.!?:;]['”\")\]]?$", last.text))
+            or last.x1 < block_right - 0.06 * width
+            or (len(current) == 1 and last.x1 < line.right - 0.1 * width)
+        )
     if (
         not hanging
         and line.x0 - last.x0 > 0.7 * size
@@ -246,11 +262,13 @@ def is_heading(lines: list[Line], style: Style) -> bool:
     bold, larger = all(x.bold for x in lines), lines[0].size > 1.07 * style.size
     capitals = text.upper() == text and len(re.findall(r"[A-Z]", text)) > 5
     full = lines[-1].x1 > lines[-1].right - 2 and len(lines) == 1 and len(text.split()) > 8
+    if (full and text.endswith("-")) or re.match(r"^\d+:", text):
+        return False
     if KNOWN.match(text) and (bold or larger or capitals or lines[0].x0 - lines[0].left > 40):
         return True
     match = NUMBERED.match(text)
     if match and (bold or larger or capitals or (all(x.italic for x in lines) and "." in match.group(1))):
-        return not re.search(r"[.;,]$", text) and len(match.group(2)) > 2
+        return not re.search(r"[.;,]$", text) and len(match.group(2)) > 2 and not (full and re.match(r"\d+\.\s", text))
     if match and re.fullmatch(r"[IVX]+|[A-Z]", match.group(1)) and re.match(r"[A-Z]{2}", match.group(2)) and text.upper() == text:
         return True
     return (
@@ -304,7 +322,7 @@ def _one_heading(first: Block, second: Block) -> bool:
 
 def _open_paragraph(out: list[Block], block: Block, style: Style) -> Block | None:
     for before in reversed(out[-6:]):
-        if before.kind in ("caption", "table", "note") or (before.kind == "text" and _is_stray(before, style)):
+        if before.kind in ("caption", "table", "note", "listing") or (before.kind == "text" and _is_stray(before, style)):
             continue
         if before.kind != "text":
             return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
 
 from sovereign.readers._pdf_page import Box, Glyph, Page
@@ -145,7 +146,7 @@ def _words(glyphs: list[Glyph], size: float, base: float) -> list[Word]:
 
     last: Glyph | None = None
     for glyph in glyphs:
-        em = min(glyph.size, last.size) if last else glyph.size
+        em = max(min(glyph.size, last.size), 0.8 * size) if last else glyph.size
         distance = glyph.x0 - last.x1 if last else 0.0
         blank = last is not None and (distance > _BLANK_EM * em or (glyph.gap and distance > 0.06 * em))
         small = glyph.size < 0.87 * size
@@ -153,7 +154,7 @@ def _words(glyphs: list[Glyph], size: float, base: float) -> list[Word]:
         state = (1 if lift > 0.12 * size else -1 if lift < -0.08 * size else 0) if small or abs(lift) > 0.28 * size else 0
         if blank:
             settle()
-            if text:
+            if text and text not in _ACCENTS:
                 words.append(Word(text, x0, x1))
                 before = text
             text = ""
@@ -169,7 +170,7 @@ def _words(glyphs: list[Glyph], size: float, base: float) -> list[Word]:
         x1 = glyph.x1
         last = glyph
     settle()
-    if text:
+    if text and text not in _ACCENTS:
         words.append(Word(text, x0, x1))
     return words
 
@@ -184,11 +185,12 @@ def _scripted(before: str, script: int, text: str) -> str:
         return f"_{simple}" if single else text
     if text in ("st", "nd", "rd", "th", "°", "′", "*", "∗", "†", "‡", "”", "’", "%", "™"):
         return text if text not in ("*", "∗", "†", "‡") else ""
-    if re.fullmatch(r"[-−–+]?\d+(?:\.\d+)?", text) and (before[-1:].isdigit() or before[-1:] in ")]}" or single):
+    number = re.search(r"(?:^|[^\w])(?:\d[\d.,]*)$", before)  # 10 is a base, the 6 of "v6" is not
+    if re.fullmatch(r"[-−–+]?\d+(?:\.\d+)?", text) and (number or single or before.endswith((")", "]", "}"))):
         return f"^{text}"
     if re.fullmatch(r"[\d,∗*†‡§¶]+", text):
         return ""
-    return f"^{simple}" if single or before[-1:] in ")]|" else text
+    return f"^{simple}" if single or before.endswith((")", "]", "|")) else text
 
 
 def fragments(glyphs: list[Glyph]) -> list[Fragment]:
@@ -274,11 +276,9 @@ def _page_gutter(frags: list[Fragment], box: Box) -> float | None:
 
 def in_order(frags: list[Fragment], page: Page, split: float | None) -> list[Line]:
     """Lines in reading order: across the page where they span it, else the left column before the right, band by band."""
-    rows = _rows(frags)
     if split is None:
-        lines = [Line(row, page.number) for row in rows]
-        _edges(lines)
-        return lines
+        return _one_column(frags, page)
+    rows = _rows(frags)
     spanning_boxes = [b for b in page.horizontal if b.x0 < split - 30 and b.x1 > split + 30]
     ranges = _ranges(spanning_boxes)
     lines = []
@@ -312,12 +312,36 @@ def in_order(frags: list[Fragment], page: Page, split: float | None) -> list[Lin
     return lines
 
 
+def _one_column(frags: list[Fragment], page: Page) -> list[Line]:
+    """Top to bottom, but for text beside a float: the float first, then the text, whose first half stands above it anyway."""
+    from sovereign.readers import _pdf_sides
+
+    sides = _pdf_sides.find(frags, page)
+    beside = {id(f) for s in sides for f in (*s.first, *s.second)}
+    plain = [Line(row, page.number) for row in _rows([f for f in frags if id(f) not in beside])]
+    _edges(plain)
+    lines: list[Line] = []
+    waiting = sorted(sides, key=lambda s: -s.top)
+    column = 10
+    for line in [*plain, None]:
+        while waiting and (line is None or waiting[0].top > line.y):
+            side = waiting.pop(0)
+            for half in (side.first, side.second):
+                column += 1
+                here = [Line(row, page.number, column=column) for row in _rows(half)]
+                _edges(here)
+                lines += here
+        if line is not None:
+            lines.append(line)
+    return lines
+
+
 def _ranges(rules: list[Box]) -> list[tuple[float, float]]:
     """Vertical stretches between full-width rules at most 400 pt apart: tables across both columns."""
     ys = sorted({round(b.y0) for b in rules})
     if len(ys) < 2:
         return []
-    return [(float(a), float(b)) for a, b in zip(ys, ys[1:]) if 6 < b - a < 400] if len(ys) > 2 else []
+    return [(float(a), float(b)) for a, b in pairwise(ys) if 6 < b - a < 400] if len(ys) > 2 else []
 
 
 def _rows(frags: list[Fragment]) -> list[list[Fragment]]:
@@ -331,9 +355,44 @@ def _rows(frags: list[Fragment]) -> list[list[Fragment]]:
                 break
         else:
             rows.append([fragment])
+    rows = _with_limits(rows)
     for row in rows:
         row.sort(key=lambda f: f.x0)
     return rows
+
+
+def _with_limits(rows: list[list[Fragment]]) -> list[list[Fragment]]:
+    """Limits of sums and parts of fractions that stand a little above or below a line of text belong to it."""
+    weights = [sum(len(f.glyphs) for f in row) for row in rows]
+    out: list[list[Fragment]] = []
+    homes: dict[int, list[Fragment]] = {}
+    for number, row in enumerate(rows):
+        size = max(f.size for f in row)
+        best: tuple[float, int] | None = None
+        if weights[number] <= 14 and any(
+            f.math > 0.4 or f.size < 0.85 * max(g.size for n in (number - 1, number + 1) if 0 <= n < len(rows) for g in rows[n])
+            for f in row
+        ):
+            for near in (number - 2, number - 1, number + 1, number + 2):
+                if 0 <= near < len(rows) and weights[near] > 2.5 * weights[number]:
+                    other = rows[near]
+                    apart = abs(other[0].y - row[0].y)
+                    within = min(f.x0 for f in other) - 12 < row[0].x0 and row[-1].x1 < max(f.x1 for f in other) + 12
+                    free = not any(
+                        f.x0 < w.x1 - 1 and w.x0 < f.x1 - 1 for f in row for g in other if abs(g.y - f.y) < 0.3 * size for w in g.words
+                    )
+                    if apart < 0.95 * max(size, other[0].size) and within and free and (best is None or apart < best[0]):
+                        best = (apart, near)
+        if best is not None:
+            homes.setdefault(best[1], []).extend(row)
+        else:
+            out.append(row)
+    for number, extra in homes.items():
+        if any(rows[number] is row for row in out):
+            rows[number].extend(extra)
+        else:
+            out.append(extra)
+    return sorted(out, key=lambda row: -max(row, key=lambda f: len(f.glyphs)).y)
 
 
 def _edges(lines: list[Line]) -> None:

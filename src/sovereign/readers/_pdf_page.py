@@ -69,6 +69,9 @@ class Page:
     ocr: bool = False
 
 
+_CMEX = str.maketrans("PXQYRZSTpqrs", "∑∑∏∏∫∫⋃⋂√√√√")  # letters that stand for TeX's large operators where a file maps none
+
+
 @dataclass(slots=True)
 class _Style:
     size: float
@@ -78,7 +81,7 @@ class _Style:
     math: bool
     white: bool
     unseen: str  # "" or how
-    key: int
+    operators: bool
 
 
 def load(pdf: Any, index: int) -> Page:
@@ -221,7 +224,7 @@ def _glyphs(raw: Any, textpage: Any, page: Page, fills: list[Box], order: dict[i
         address = _address(thing)
         style = styles.get(address)
         if style is None:
-            style = styles[address] = _style(raw, handle, index, thing, address)
+            style = styles[address] = _style(raw, handle, index, thing)
         raw.FPDFText_GetCharOrigin(handle, index, x, y)
         raw.FPDFText_GetLooseCharBox(handle, index, rect)
         if code in (0, 0xFFFD) or 0xE000 <= code <= 0xF8FF:
@@ -229,6 +232,8 @@ def _glyphs(raw: Any, textpage: Any, page: Page, fills: list[Box], order: dict[i
             gap = True
             continue
         char = "-" if code in (2, 0xAD, 0xFFFE) else chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else ""
+        if style.operators:
+            char = char.translate(_CMEX)
         if char:
             found.append((char, rect.left, rect.right, rect.bottom, x.value, y.value, style, gap))
             gap = False
@@ -238,7 +243,7 @@ def _glyphs(raw: Any, textpage: Any, page: Page, fills: list[Box], order: dict[i
     _keep(page, found, max(turn, 0), fills)
 
 
-def _style(raw: Any, handle: Any, index: int, thing: Any, address: int) -> _Style:
+def _style(raw: Any, handle: Any, index: int, thing: Any) -> _Style:
     matrix = raw.FS_MATRIX()
     raw.FPDFText_GetMatrix(handle, index, matrix)
     size = raw.FPDFText_GetFontSize(handle, index) * (math.hypot(matrix.c, matrix.d) or 1.0)
@@ -252,7 +257,14 @@ def _style(raw: Any, handle: Any, index: int, thing: Any, address: int) -> _Styl
     unseen = "invisible" if mode in (3, 7) else "transparent" if known and a.value <= 8 else "tiny font" if 0 < size < _TINY_PT else ""
     white = bool(known) and mode in (0, 2, 4, 6) and min(r.value, g.value, b.value) >= 249
     return _Style(
-        size, quarter, bool(_BOLD_FONT.search(name)), bool(_ITALIC_FONT.search(name)), bool(_MATH_FONT.search(name)), white, unseen, address
+        size,
+        quarter,
+        bool(_BOLD_FONT.search(name)),
+        bool(_ITALIC_FONT.search(name)),
+        bool(_MATH_FONT.search(name)),
+        white,
+        unseen,
+        "CMEX" in name,
     )
 
 

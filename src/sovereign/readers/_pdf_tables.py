@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from sovereign.readers._pdf_lines import Line, Word
 from sovereign.readers._pdf_page import Box, Page
@@ -17,7 +18,7 @@ _NUMBERISH = re.compile(r"[\d✓✗×%–—-]")
 
 @dataclass
 class Grid:
-    """first..last: positions of its lines in the page's list; header may be empty."""
+    """One table. Without rows it is a listing: the lines of an algorithm between its rules."""
 
     lines: list[Line]
     header: list[str] = field(default_factory=list)
@@ -30,6 +31,10 @@ def find(lines: list[Line], page: Page) -> list[Grid]:
     grids: list[Grid] = []
     for top, bottom, inner in _ruled(lines, page):
         members = [x for x in lines if id(x) not in taken and bottom.y0 - 1 < x.y < top.y1 + 1 and x.x0 > top.x0 - 8 and x.x1 < top.x1 + 8]
+        if members and re.match(r"^Algorithm\s+\d+", members[0].text):
+            grids.append(Grid(members))
+            taken.update(id(x) for x in members)
+            continue
         members = [x for x in members if not re.match(r"^(?:Table|Figure|Fig\.|Algorithm)\s+\d+\s*[:.]", x.text)]
         if _tabular(members, top.x1 - top.x0):
             grid = _grid(members, inner, page)
@@ -79,7 +84,12 @@ def _ruled(lines: list[Line], page: Page) -> list[tuple[Box, Box, list[Box]]]:
             between = [x for x in lines if rule.y0 < x.y < rules[chain[-1]].y0 and x.x1 > top.x0 and x.x0 < top.x1]
             width = top.x1 - top.x0
             loose = [x for x in between if x.x0 < top.x0 - 12 or x.x1 > top.x1 + 12 or (len(x.fragments) == 1 and len(x.text.split()) > 12)]
-            if len(loose) > 0.3 * len(between) or (between and CAPTION.match(between[0].text) and len(chain) > 1):
+            listing = (
+                len(chain) > 1
+                and bool(_in_order(lines, rules[chain[1]], top))
+                and re.match(r"^Algorithm\s+\d+", _in_order(lines, rules[chain[1]], top)[0].text)
+            )
+            if (len(loose) > 0.3 * len(between) and not listing) or (between and CAPTION.match(between[0].text) and len(chain) > 1):
                 break
             if rules[chain[-1]].y0 - rule.y0 > 600 or width < 40:
                 break
@@ -88,6 +98,10 @@ def _ruled(lines: list[Line], page: Page) -> list[tuple[Box, Box, list[Box]]]:
             used.update(chain)
             found.append((top, rules[chain[-1]], [rules[i] for i in chain[1:-1]]))
     return found
+
+
+def _in_order(lines: list[Line], low: Box, high: Box) -> list[Line]:
+    return [x for x in lines if low.y0 < x.y < high.y0 and x.x1 > high.x0 and x.x0 < high.x1]
 
 
 def _aligned(lines: list[Line]) -> list[list[Line]]:
@@ -130,7 +144,7 @@ def _grid(members: list[Line], inner: list[Box], page: Page) -> Grid | None:
     members = sorted(members, key=lambda x: -x.y)
     head_end = inner[0].y0 if inner else None
     head = [x for x in members if head_end is not None and x.y > head_end]
-    body = [x for x in members if x not in head]
+    body = [x for x in members if head_end is None or x.y <= head_end]
     if not body or len(head) > 5:
         head, body = [], members
     bounds = _columns(body if len(body) > 1 else members, members, page)
@@ -142,7 +156,10 @@ def _grid(members: list[Line], inner: list[Box], page: Page) -> Grid | None:
     rows = _joined(cells, inner, body)
     if not header and rows and len(rows) > 1:
         header = rows.pop(0)
-    return Grid(members, header, rows) if rows else None
+    used = [i for i in range(len(bounds)) if any(row[i] for row in rows)]
+    if len(used) < 2:
+        return None
+    return Grid(members, [header[i] for i in used] if header else [], [[row[i] for i in used] for row in rows]) if rows else None
 
 
 def _columns(body: list[Line], members: list[Line], page: Page) -> list[tuple[float, float]]:
@@ -176,16 +193,29 @@ def _columns(body: list[Line], members: list[Line], page: Page) -> list[tuple[fl
         if not crossing and all(abs(x - c) > 0.8 * em for c in cuts) and x < high - em:
             cuts.append(float(x))
     cuts = [*sorted(cuts), high + 3]
-    return list(zip(cuts, cuts[1:]))
+    return list(pairwise(cuts))
 
 
 def _cells(line: Line, bounds: list[tuple[float, float]]) -> list[str]:
+    if len(line.fragments) == 1 and len(bounds) > 2 and _crosses(line, bounds):
+        return [line.text] + [""] * (len(bounds) - 1)  # a label for the rows below it
     cells: list[list[str]] = [[] for _ in bounds]
     for word in (w for f in line.fragments for w in f.words):
         middle = (word.x0 + word.x1) / 2
         column = next((i for i, (a, b) in enumerate(bounds) if a <= middle < b), len(bounds) - 1 if middle >= bounds[-1][1] else 0)
         cells[column].append(word.text)
     return [" ".join(c) for c in cells]
+
+
+def _crosses(line: Line, bounds: list[tuple[float, float]]) -> bool:
+    """Ordinary blanks lie over column boundaries: the words belong together."""
+    inner = [b for _, b in bounds[:-1] if line.x0 < b < line.x1]
+    gaps = list(pairwise(line.fragments[0].words))
+    return (
+        bool(inner)
+        and (len(inner) > 1 or any(a.x0 < inner[0] < a.x1 for a in line.fragments[0].words))
+        and all(b.x0 - a.x1 < 0.6 * line.size for a, b in gaps)
+    )
 
 
 def _header(head: list[Line], bounds: list[tuple[float, float]], page: Page) -> list[str]:
@@ -230,7 +260,7 @@ def _pieces(line: Line) -> list[list[Word]]:
 
 def _with_labels(cells: list[tuple[Line, list[str]]], inner: list[Box]) -> list[tuple[Line, list[str]]]:
     """A label centred beside several rows (a \\multirow) stands on a line of its own between two of them: it goes to the rows without one."""
-    steps = [a[0].y - b[0].y for a, b in zip(cells, cells[1:])]
+    steps = [a[0].y - b[0].y for a, b in pairwise(cells)]
     usual = sorted(steps)[len(steps) * 3 // 4] if steps else 0.0
     out: list[tuple[Line, list[str]]] = []
     lone: list[tuple[Line, list[str]]] = []
@@ -258,7 +288,7 @@ def _group(y: float, cells: list[tuple[Line, list[str]]], inner: list[Box]) -> l
 def _joined(cells: list[tuple[Line, list[str]]], inner: list[Box], body: list[Line]) -> list[list[str]]:
     """Rows; a line without label and without figures that follows closely continues the cells above it (wrapped text)."""
     rows: list[list[str]] = []
-    steps = sorted(a.y - b.y for a, b in zip(body, body[1:]))
+    steps = sorted(a.y - b.y for a, b in pairwise(body))
     usual = steps[len(steps) // 2] if steps else 0.0
     last: Line | None = None
     for line, row in cells:

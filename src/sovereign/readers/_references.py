@@ -55,6 +55,7 @@ def _title_and_authors(text: str) -> tuple[str | None, tuple[str, ...]]:
     rest = re.sub(r"^\(?\d{4}[a-z]?\)?[.,:]?\s+", "", rest)
     end = re.search(r"(?<![A-Z])[.?!](?:\s|$)", rest)
     title = rest[: end.start() + (rest[end.start()] == "?")].strip() if end else rest.strip(" .")
+    title = re.sub(r",?\s*(?:19|20)\d\d[a-z]?$", "", title)
     if not names or len(title.split()) < 2 or len(title) > 300:
         return None, names
     return title, names

@@ -94,7 +94,7 @@ def one_line(text: str) -> str:
 _ENDS = re.compile(r"""([.!?])(['"”’)\]]*)\s+(?=['"“‘(\[]*[A-Z0-9\u00c0-\u00de\u0391-\u03a9])""")
 _NOT_AN_END = re.compile(
     r"(?:\b(?:e\.g|i\.e|cf|vs|etc|al|Fig|Figs|Eq|Eqs|Sec|Secs|Tab|Tabs|Ref|Refs|Ch|App|Alg|Thm|Def|Prop|Lem|No|Nos|Vol|pp|p|Dr|Mr|Mrs|Ms"
-    r"|Prof|St|Inc|Ltd|Corp|Co|Univ|Dept|approx|resp|viz|ca|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec|w\.r\.t|i\.i\.d)|\b[A-Z])\.$"
+    r"|Prof|St|Inc|Ltd|Corp|Co|Univ|Dept|approx|resp|viz|ca|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec|w\.r\.t|i\.i\.d)|\b[A-Z]|(?:^|[:;.,)]\s+)\d{1,2})\.$"
 )
 
 

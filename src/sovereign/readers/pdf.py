@@ -162,10 +162,17 @@ class _Paper:
         if end >= begin + 14 or end >= len(self._blocks):
             end = begin + 1
         title = one_line(title_block.text)
+        while (
+            begin + 1 < end
+            and abs(self._blocks[begin + 1].lines[0].size - top) < 0.2
+            and self._blocks[begin + 1].kind in ("heading", "text")
+        ):
+            begin += 1
+            title = f"{title} {one_line(self._blocks[begin].text)}"
         self._out.label(title)
         self._out.leave_sections()
         people = self._blocks[begin + 1 : end]
-        for block in [*self._blocks[:begin], *people]:
+        for block in [*(b for b in self._blocks[:begin] if b.lines[0].size < top - 0.2), *people]:
             if block.kind == "table":
                 for line in block.grid.lines if block.grid else []:
                     self._out.label(line.text)
@@ -193,8 +200,13 @@ class _Paper:
             self._out.equation(block.text)
         elif block.kind == "table" and block.grid:
             self._out.table(self._caption_for(index), block.grid.header, block.grid.rows)
+        elif block.kind == "listing":
+            self._out.verbatim("\n".join(line.text for line in block.lines))
         elif block.kind == "note":
-            self._out.paragraph(block.text)
+            if re.search(r"\w@\w|^[∗*†‡⋆]?\s*(?:Equal|Correspond|Work done|Joint)|^https?:\S+$", block.text):
+                self._out.label(block.text)
+            else:
+                self._out.paragraph(block.text)
         else:
             run_in = _run_in_abstract(block.text)
             if run_in is not None:
