@@ -3,6 +3,8 @@
     python benchmarks/questions/run.py --workspace DIR [--library PATH ...] [--only ID ...] [--keep DIR]
 
 Prints a table, then one JSON document; the raw output goes to benchmarks/results/questions.json. Uses the command line only, as a user would.
+"other" counts admitted works that are neither shipped notes nor named by the question: to be looked at by a person. "verdicts": every claim is taken word for
+word from its source, so any verdict but SUPPORTED is a mistake of the extraction or of the verifier.
 `--keep DIR` stores each run's JSON there; `--from DIR` scores stored JSON again without running anything.
 """
 
@@ -15,10 +17,12 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+NOTES = HERE.parents[1] / "src" / "sovereign" / "library" / "notes"
 RESULTS = HERE.parent / "results" / "questions.json"
 ARXIV = re.compile(r"\b(\d{4}\.\d{4,5})(?:v\d+)?\b")
 MARK = re.compile(r"\s*\((?:abstract|secondary note|own calculation)\)")
@@ -87,14 +91,18 @@ def facet_entry(facet: dict[str, str], coverage: list[dict[str, Any]]) -> dict[s
 
 
 def draft_text(run: dict[str, Any]) -> str:
+    """The draft before its table of claims: what a person reads, not what the run merely lists."""
     path = (run.get("files") or {}).get("draft.md") or (run.get("files") or {}).get("md")
-    return Path(path).read_text(encoding="utf-8") if path and Path(path).is_file() else ""
+    text = Path(path).read_text(encoding="utf-8") if path and Path(path).is_file() else ""
+    return text.split("\n## Claims", 1)[0]
 
 
 def score(question: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
     sources = run.get("sources") or []
     admitted = set().union(*(ids_of(s) for s in sources if s.get("admitted"))) if sources else set()
     claims = [str(claim.get("text", "")) for claim in run.get("claims") or []]
+    listed = {path.stem for path in NOTES.glob("*.md")} | set(question["must_admit"])
+    verdicts = Counter(str(claim.get("verdict")) for claim in run.get("claims") or [])
     coverage = run.get("coverage") or []
     draft = draft_text(run)
     facets = []
@@ -112,7 +120,9 @@ def score(question: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
         "missing_sources": sorted(set(question["must_admit"]) - admitted),
         "noise_admitted": sorted(set(question["must_not_admit"]) & admitted),
         "admitted": sorted(admitted),
+        "unlisted_admitted": sorted(admitted - listed),
         "claims": len(claims),
+        "verdicts": dict(sorted(verdicts.items())),
         "gold": [
             {
                 "note": g["note"],
@@ -160,25 +170,33 @@ def summary(scores: list[dict[str, Any]], questions: list[dict[str, Any]]) -> di
         "facet_agreement": share([f["got"] == f["expected"] for f in seen]),
         "wrongly_answered": sum(f["got"] and not f["expected"] for f in seen),
         "wrongly_unanswered": sum(not f["got"] and f["expected"] for f in seen),
+        "auto_approved": sum(s["decision"] == "AUTO_APPROVE" for s in scores),
         "auto_approved_without_answer": sum(s["auto_approved_without_answer"] for s in scores),
+        "unlisted_admitted": sum(len(s["unlisted_admitted"]) for s in ran),
+        "verdicts": dict(sorted(sum((Counter(s["verdicts"]) for s in ran), Counter()).items())),
         "wall_s_total": round(sum(s["wall_s"] or 0.0 for s in scores), 1),
     }
 
 
 def table(scores: list[dict[str, Any]]) -> str:
     lines = [
-        f"{'question':10s} {'exit':>4s} {'named':>5s} {'noise':>5s} {'gold':>5s} {'draft':>5s} {'facets':>7s} {'claims':>6s} {'s':>6s}  remarks"
+        f"{'question':10s} {'exit':>4s} {'named':>5s} {'noise':>5s} {'other':>5s} {'gold':>5s} {'draft':>5s} {'facets':>7s} {'claims':>6s} {'s':>6s}  remarks"
     ]
     for s in scores:
         gold, seen = s["gold"], [f for f in s["facets"] if f["got"] is not None]
-        remarks = [s["error"] or "", *(f"missing {i}" for i in s["missing_sources"]), *(f"noise {i}" for i in s["noise_admitted"])]
+        remarks = [
+            s["error"] or "",
+            "AUTO_APPROVE" if s["decision"] == "AUTO_APPROVE" else "",
+            *(f"missing {i}" for i in s["missing_sources"]),
+            *(f"noise {i}" for i in s["noise_admitted"]),
+        ]
         remarks += [
             f"{f['facet']} {'not seen' if f['got'] is None else 'said ' + ('yes' if f['got'] else 'no')}"
             for f in s["facets"]
             if f["got"] != f["expected"]
         ]
         lines.append(
-            f"{s['id']:10s} {s['exit_code']!s:>4s} {'no' if s['missing_sources'] else 'yes':>5s} {len(s['noise_admitted']):5d}"
+            f"{s['id']:10s} {s['exit_code']!s:>4s} {'no' if s['missing_sources'] else 'yes':>5s} {len(s['noise_admitted']):5d} {len(s['unlisted_admitted']):5d}"
             f" {sum(g['in_claims'] for g in gold)}/{len(gold):<3d} {sum(g['in_draft'] for g in gold)}/{len(gold):<3d}"
             f" {sum(f['got'] == f['expected'] for f in seen)}/{len(s['facets']):<5d} {s['claims']:6d} {s['wall_s'] or 0.0:6.1f}  "
             + "; ".join(r for r in remarks if r)
