@@ -147,3 +147,24 @@ def batch_accuracy(events: Events, sets: Sets) -> dict[str, float]:
     found = np.bincount(owner[good], minlength=len(events))
     offered = np.maximum(np.diff(sets.offsets), 1)
     return {"recall": float((found / np.maximum(events.need(), 1)).mean()), "precision": float((found / offered).mean())}
+
+
+def flawed(truth_ids: Ints, experts: int, error: float, *, seed: int, name: str = "oracle", distance: int = 0) -> Forecast:
+    """The true routes (T, L, K) with each entry replaced by a random other expert with probability `error` (a gate of known quality)."""
+    if not 0.0 <= error <= 1.0:
+        raise LabInput(f"An error rate of {error} is not between 0 and 1.")
+    rng = np.random.default_rng((17, seed))
+    ids = np.asarray(truth_ids, np.int64)
+    wrong = rng.random(ids.shape) < error
+    other = (ids + rng.integers(1, max(2, experts), ids.shape)) % experts
+    return Forecast(name, np.where(wrong & (ids >= 0), other, ids).astype(np.int16), None, distance)
+
+
+def recall(forecast: Forecast, truth_ids: Ints, rows: NDArray[np.bool_] | None = None) -> float:
+    """Share of the experts that tokens use which the forecast named, with as many names as experts chosen."""
+    chosen = np.asarray(truth_ids)
+    named = forecast.ids[:, :, : chosen.shape[2]]
+    keep = np.ones(len(chosen), bool) if rows is None else rows
+    found = (chosen[keep][:, :, :, None] == named[keep][:, :, None, :]).any(-1)
+    valid = chosen[keep] >= 0
+    return float(found[valid].mean())

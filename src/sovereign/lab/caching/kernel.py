@@ -110,14 +110,16 @@ def fresh(rules: Rules, events: int, weights: NDArray[np.float64]) -> State:
 
 
 @compiled
-def wanted_at(e, now, ru, st):  # type: ignore[no-untyped-def]
+def wanted_at(e, now, layers, experts, valid, listed):  # type: ignore[no-untyped-def]
     """The next event >= now at which `e` is predicted, or a far one."""
-    layer = e // ru.experts
-    step = now // ru.layers
-    for s in (step, step + 1):
-        target = s * ru.layers + layer
-        if target >= now and st.valid[s & 1, layer] == s and st.listed[s & 1, e]:
-            return target
+    layer = e // experts
+    step = now // layers
+    target = step * layers + layer
+    if target >= now and valid[step & 1, layer] == step and listed[step & 1, e]:
+        return target
+    step += 1
+    if valid[step & 1, layer] == step and listed[step & 1, e]:
+        return target + layers
     return FAR
 
 
@@ -127,7 +129,7 @@ def retention(e, now, ru, st):  # type: ignore[no-untyped-def]
     if ru.mode == BELADY:
         return -float(st.following[e])
     if ru.protect:
-        target = wanted_at(e, now, ru, st)
+        target = wanted_at(e, now, ru.layers, ru.experts, st.valid, st.listed)
         if target < FAR:
             return 1e15 - float(target)
     if ru.mode == EXPECTED:
@@ -157,55 +159,71 @@ def take_row(target, ids, lo, hi, ru, st):  # type: ignore[no-untyped-def]
 @compiled
 def prefetch_victim(group, target, first, start, stamp, ru, st):  # type: ignore[no-untyped-def]
     """Whose slot a prefetch for `target` may take: nobody's that is needed now, still arriving, or wanted no later; -1 for none."""
+    slots, needed, ready, following, valid, listed = st.slots[group], st.needed, st.ready, st.following, st.valid, st.listed
+    mode, protect, layers, experts = ru.mode, ru.protect, ru.layers, ru.experts
+    key, weights, here, flag, aim = st.key, st.weights, first % ru.layers, st.flag, st.aim
     best, low = -1, 0.0
     for k in range(st.used[group]):
-        v = st.slots[group, k]
-        if st.needed[v] == stamp or st.ready[v] > start:
+        v = slots[k]
+        if needed[v] == stamp or ready[v] > start:
             continue
-        if ru.protect and wanted_at(v, first, ru, st) <= target:
-            continue
-        if ru.mode == BELADY and st.following[v] <= target:
-            continue
-        x = retention(v, first, ru, st)
+        if flag[v] and first <= aim[v] <= target:
+            continue  # fetched for an event no later than this one
+        if mode == BELADY:
+            if following[v] <= target:
+                continue
+            x = -float(following[v])
+        else:
+            wanted = wanted_at(v, first, layers, experts, valid, listed) if protect else FAR
+            if wanted <= target:
+                continue
+            if wanted < FAR:
+                x = 1e15 - float(wanted)
+            elif mode == EXPECTED:
+                x = -((v // experts - here) % layers + layers * weights[v])
+            elif mode <= STATIC:
+                x = key[v]
+            else:
+                x = retention(v, first, ru, st)
         if best < 0 or x < low or (x == low and v < best):
             best, low = v, x
     return best
 
 
 @compiled
-def advance(until, link, now_s, first, reach, last, stamp, ru, st):  # type: ignore[no-untyped-def]
-    """Starts prefetches for events first..first+reach-1 while the link is free before `until`; gives back when the link is free next."""
-    for target in range(first, min(first + reach, last)):
+def pick(target, q, first, reach, last, start, stamp, ru, st):  # type: ignore[no-untyped-def]
+    """The next prefetch at or after entry q of `target`'s list: gives it a slot and returns (expert, target, entry); expert -1 for none.
+
+    Looks at events first..first+reach-1. The caller sets when the copy is complete.
+    """
+    where = st.where
+    while target < min(first + reach, last):
         s, layer = target // ru.layers, target % ru.layers
         p = s & 1
-        if st.valid[p, layer] != s:
-            continue
         g = layer if ru.groups > 1 else 0
-        for q in range(st.counts[p, layer]):
-            e = st.lists[p, layer, q]
-            if st.where[e] >= 0:
+        size = st.counts[p, layer] if st.valid[p, layer] == s else 0
+        row = st.lists[p, layer]
+        while q < size:
+            e = row[q]
+            if where[e] >= 0:
+                q += 1
                 continue
-            start = max(link, now_s)
-            if start >= until:
-                return link
             if st.used[g] < ru.capacity:
                 st.slots[g, st.used[g]] = e
-                st.where[e] = st.used[g]
+                where[e] = st.used[g]
                 st.used[g] += 1
             else:
                 victim = prefetch_victim(g, target, first, start, stamp, ru, st)
                 if victim < 0:
                     if ru.groups == 1 and ru.protect:
-                        return link  # farther targets have weaker rights
+                        return -1, target, q  # farther targets have weaker rights
                     break
                 if st.flag[victim]:
                     st.tally[WASTED] += 1
                     st.flag[victim] = 0
-                st.slots[g, st.where[victim]] = e
-                st.where[e] = st.where[victim]
-                st.where[victim] = -1
-            link = start + ru.transfer_s
-            st.ready[e] = link
+                st.slots[g, where[victim]] = e
+                where[e] = where[victim]
+                where[victim] = -1
             st.flag[e] = 1
             st.aim[e] = target
             st.order[e] = float(st.clock[0])
@@ -213,7 +231,25 @@ def advance(until, link, now_s, first, reach, last, stamp, ru, st):  # type: ign
             if ru.mode == LRU or ru.mode == STALE:
                 st.key[e] = first  # counts as a use: touched for the event that comes
             st.tally[PREFETCH] += 1
-    return link
+            return e, target, q
+        target += 1
+        q = 0
+    return -1, target, q
+
+
+@compiled
+def advance(until, link, now_s, first, reach, last, stamp, ru, st):  # type: ignore[no-untyped-def]
+    """Starts prefetches for events first..first+reach-1 while the link is free before `until`; gives back when the link is free next."""
+    target, q = first, 0
+    while True:
+        start = max(link, now_s)
+        if start >= until:
+            return link
+        e, target, q = pick(target, q, first, reach, last, start, stamp, ru, st)
+        if e < 0:
+            return link
+        link = start + ru.transfer_s
+        st.ready[e] = link
 
 
 @compiled

@@ -130,7 +130,15 @@ def _admit(g, stamp, missed, m, slots, used, where, score, needed, candidates, v
     """Gives missed[:m] slots of group g by the rules of the module's docstring; admitted ones come first in `missed` afterwards, who left in `victims`."""
     done = 0
     evicted = 0
+    crowded = m > capacity - used[g]
     while done < m and used[g] < capacity:
+        if crowded:  # not all find a free slot: the highest first, so that nobody who was just admitted has to leave again
+            x = done
+            for j in range(done + 1, m):
+                a, d = missed[j], missed[x]
+                if score[a] > score[d] or (score[a] == score[d] and a < d):
+                    x = j
+            missed[done], missed[x] = missed[x], missed[done]
         e = missed[done]
         slots[g, used[g]] = e
         where[e] = used[g]
@@ -164,7 +172,8 @@ def _admit(g, stamp, missed, m, slots, used, where, score, needed, candidates, v
         if compete:
             x = done
             for j in range(done + 1, m):
-                if score[missed[j]] > score[missed[x]]:
+                a, d = missed[j], missed[x]
+                if score[a] > score[d] or (score[a] == score[d] and a < d):
                     x = j
             missed[done], missed[x] = missed[x], missed[done]
             if (bypass or needed[victim] == stamp) and score[missed[done]] <= score[victim]:
