@@ -1,6 +1,6 @@
 """Expert compute: tokens sorted by expert, one matrix product per hit expert, deterministic weighted sum.
 
-Imports torch only. Refuses to route: expert ids and weights come as given. Never gathers expert matrices per token.
+Imports torch and errors. Refuses to route: expert ids and weights come as given. Never gathers expert matrices per token.
 Axis letters: T tokens, K slots per token, S = T*K slots, D width, E experts, F expert width.
 """
 
@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from sovereign.errors import LabInput
 
 
 def swiglu_experts(
@@ -101,3 +103,41 @@ def grouped(x_TD: Tensor, idx_TK: Tensor, weight_TK: Tensor, gate_up_EGD: Tensor
     y_SD = product(F.silu(gate_SF) * up_SF, down_EDF.transpose(1, 2), offs=offsets_E)
     y_SD = _Permute.apply(y_SD, inverse_S, order_S)
     return torch.bmm(weight_TK.to(x_TD.dtype).unsqueeze(1), y_SD.view(tokens, slots, -1)).squeeze(1)
+
+
+class PackedExperts:
+    """Expert weights laid out once for oneDNN, for inference on a CPU; a second copy of the weights while the originals are kept.
+
+    Uses private torch operators (present in 2.11 to 2.13); `available()` says whether this build has them. Refuses gradients and other devices.
+    """
+
+    def __init__(self, gate_up_EGD: Tensor, down_EDF: Tensor):
+        if not self.available() or gate_up_EGD.device.type != "cpu" or gate_up_EGD.dtype not in (torch.float32, torch.bfloat16):
+            raise LabInput("Experts can be packed on a CPU in float32 or bfloat16 only.", mend="Use the unpacked experts.")
+        pack = torch.ops.mkldnn._reorder_linear_weight
+        with torch.no_grad():
+            self.gate_up = [pack(w.contiguous(), None) for w in gate_up_EGD.unbind(0)]
+            self.down = [pack(w.contiguous(), None) for w in down_EDF.unbind(0)]
+
+    @staticmethod
+    def available() -> bool:
+        return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
+
+    @torch.no_grad()
+    def __call__(self, x_TD: Tensor, idx_TK: Tensor, weight_TK: Tensor) -> Tensor:
+        """The same sum as `swiglu_experts`; every slot is computed."""
+        linear = torch.ops.mkldnn._linear_pointwise
+        tokens, slots = idx_TK.shape
+        sorted_S, order_S = torch.sort(idx_TK.reshape(-1), stable=True)
+        token_S = torch.div(order_S, slots, rounding_mode="floor")
+        counts = torch.bincount(sorted_S, minlength=len(self.gate_up)).tolist()
+        y_SD = x_TD.new_empty(tokens * slots, x_TD.shape[1])
+        start = 0
+        for e, count in enumerate(counts):
+            if count == 0:
+                continue
+            rows, slot_rows = token_S[start : start + count], order_S[start : start + count]
+            gate_NF, up_NF = linear(x_TD.index_select(0, rows), self.gate_up[e], None, "none", [], "").chunk(2, dim=-1)
+            y_SD.index_copy_(0, slot_rows, linear(F.silu(gate_NF).mul_(up_NF), self.down[e], None, "none", [], ""))
+            start += count
+        return torch.bmm(weight_TK.to(x_TD.dtype).unsqueeze(1), y_SD.view(tokens, slots, -1)).squeeze(1)

@@ -97,7 +97,10 @@ class ModelConfig:
 
     def build(self, seed: int = 0, *, router: Callable[[ModelConfig, int], nn.Module] | None = None) -> Decoder:
         """A decoder with weights drawn from `seed` alone. `router(config, layer)` replaces the default top-k router."""
-        model = Decoder(self, router or (lambda config, _layer: TopKRouter(config)))
+        with torch.random.fork_rng(devices=[]):
+            # Module constructors draw from the global generator; what a router initialises itself is seeded too.
+            torch.manual_seed(seed)
+            model = Decoder(self, router or (lambda config, _layer: TopKRouter(config)))
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for parameter in model.parameters():
