@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 Verify = Callable[[str, str], str]
-SETS = ("own", "arxiv", "pmlr", "pairs_tune", "pairs_test", "attacks")
+SETS = ("own", "arxiv", "pmlr", "pairs_tune", "pairs_test", "attacks", "manuscript")
+MARKS = ("<!-- numbers: begin, written by run.py --docs -->", "<!-- numbers: end -->")
 LEGACY_THRESHOLD = 0.15  # cosine; the original system's, not calibrated
 WILSON_Z = 1.959964  # two-sided 95 %
 
@@ -109,10 +110,26 @@ def read_pairs(path: Path) -> list[Case]:
     return [Case(r["id"], r["kind"], r["truth"], r["claim"], r["source"], r["note"], tuple(r["acceptable"])) for r in rows]
 
 
+def manuscript_cases(folder: Path) -> list[Case]:
+    """The sixteen cited sentences of the example manuscript, each against the note that it cites."""
+    from benchmarks.mutations.rules import ACCEPTABLE
+
+    rows = json.loads((folder / "expected.json").read_text(encoding="utf-8"))["claims"]
+    cases = []
+    for number, row in enumerate(rows, 1):
+        source = (folder / "sources" / f"{row['cites']}.md").read_text(encoding="utf-8")
+        allowed = ("SUPPORTED",) if row["truth"] else ACCEPTABLE[row["kind"]]
+        kind = "cited" if row["truth"] else row["kind"]
+        cases.append(Case(f"manuscript-{number:02d}", kind, row["truth"], row["claim"], source, row["source_says"] or "", allowed))
+    return cases
+
+
 def load_set(name: str, seed: int, per_kind: int | None) -> list[Case]:
     """One named set; [] when its data is not on this machine."""
     if name in ("own", "arxiv", "pmlr"):
         return generate(seed, None if name == "own" else per_kind, (name,))
+    if name == "manuscript":
+        return manuscript_cases(HERE.parents[1] / "examples" / "manuscript")
     path = HERE / f"{name}.jsonl"
     return read_pairs(path) if path.exists() else []
 
@@ -203,6 +220,44 @@ def report(name: str, verifier: str, counted: dict[str, Any], seconds: float, n:
     print(f"  verdicts of false {counted['verdicts_of_false']}  of true {counted['verdicts_of_true']}")
 
 
+def _cell(group: dict[str, Any] | None, interval: bool = False) -> str:
+    if not group or not group["n"]:
+        return "–"
+    text = f"{group['hits']}/{group['n']} ({100 * group['rate']:.1f} %)"
+    return text + (f" [{100 * group['wilson95'][0]:.1f}, {100 * group['wilson95'][1]:.1f}]" if interval else "")
+
+
+def tables(result: dict[str, Any], verifier: str) -> str:
+    """The figures as Markdown: false claims called SUPPORTED per kind, true claims called SUPPORTED per variety, and the original rule's totals."""
+    names = [name for name in SETS if name in result["sets"]]
+    sets = {name: result["sets"][name][verifier] for name in names}
+    head = "|".join(["", "", *names, ""]), "|---" * (len(names) + 1) + "|"
+    lines = ["False claims called SUPPORTED (lower is better):", "", head[0], head[1]]
+    for kind in sorted({k for s in sets.values() for k in s["false_accepted"]}):
+        lines.append(f"|{kind}|" + "|".join(_cell(sets[n]["false_accepted"].get(kind)) for n in names) + "|")
+    lines.append("|**all** [95 %]|" + "|".join(_cell(sets[n]["false_accepted_all"], True) for n in names) + "|")
+    lines += ["", "True claims called SUPPORTED (higher is better):", "", head[0], head[1]]
+    for kind in sorted({k for s in sets.values() for k in s["true_supported"]}):
+        lines.append(f"|{kind}|" + "|".join(_cell(sets[n]["true_supported"].get(kind)) for n in names) + "|")
+    lines.append("|**all** [95 %]|" + "|".join(_cell(sets[n]["true_supported_all"], True) for n in names) + "|")
+    lines.append("|wrongly CONTRADICTED|" + "|".join(_cell(sets[n]["true_contradicted"], True) for n in names) + "|")
+    lines.append("|pairs/s|" + "|".join(f"{sets[n]['pairs_per_s']:.0f}" for n in names) + "|")
+    if verifier != "legacy" and all("legacy" in result["sets"][n] for n in names):
+        old = {n: result["sets"][n]["legacy"] for n in names}
+        lines += ["", "The original rule (TF-IDF cosine >= 0.15 with the source), same cases, same run:", "", head[0], head[1]]
+        lines.append("|false called SUPPORTED|" + "|".join(_cell(old[n]["false_accepted_all"], True) for n in names) + "|")
+        lines.append("|true called SUPPORTED|" + "|".join(_cell(old[n]["true_supported_all"], True) for n in names) + "|")
+    return "\n".join([f"Command: `{result['command']}`", "", *lines])
+
+
+def write_docs(path: Path, text: str) -> None:
+    """Puts the tables between the two marks of a Markdown file; everything else stays."""
+    old = path.read_text(encoding="utf-8")
+    before, _, rest = old.partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    path.write_text(f"{before}{MARKS[0]}\n\n{text}\n\n{MARKS[1]}{after}", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--verifier", default="shipped", help='"shipped", "legacy" or "module:function"')
@@ -211,6 +266,7 @@ def main() -> None:
     parser.add_argument("--per-kind", type=int, default=60)
     parser.add_argument("--no-legacy", action="store_true", help="leave out the original rule")
     parser.add_argument("--failures", help="print the cases of this set that went wrong (not for pairs_test while tuning)")
+    parser.add_argument("--docs", type=Path, help="write the tables between the marks of this Markdown file")
     parser.add_argument("--out", type=Path, default=HERE.parent / "results" / "mutations.json")
     args = parser.parse_args()
     names = [args.verifier] + ([] if args.no_legacy or args.verifier == "legacy" else ["legacy"])
@@ -238,6 +294,8 @@ def main() -> None:
                         print(f"  ! {verdict:12s} {case.id}: {case.claim}  ({case.note})")
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    if args.docs:
+        write_docs(args.docs, tables(result, args.verifier))
     print(json.dumps({key: result[key] for key in ("command", "seed", "sets", "not_run")}, sort_keys=True))
 
 

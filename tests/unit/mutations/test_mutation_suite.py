@@ -110,6 +110,7 @@ def test_hand_written_pairs_are_complete_balanced_and_split_by_passage() -> None
         assert 0.4 <= share <= 0.6
         assert all(("SUPPORTED" in c.acceptable) == c.truth for c in cases)
         assert all(c.claim.strip() != "" and c.claim not in c.source_text for c in cases)
+        assert not [c.id for c in cases if re.search(r"\[\w\]|\||\s$", c.claim)], "an author's mark was left in a claim"
 
 
 def test_wilson_interval_against_known_values() -> None:
