@@ -238,7 +238,7 @@ def same_work(a: Paper, b: Paper) -> bool:
 def _same_identifier(a: Paper, b: Paper) -> bool:
     if PaperKind.NOTE in (a.kind, b.kind):
         return a.kind is b.kind and a.paper_id == b.paper_id
-    if a.paper_id == b.paper_id and not a.paper_id.startswith("title:"):
+    if a.paper_id == b.paper_id:
         return True
     ours, theirs = identifiers(a), identifiers(b)
     return (ours.doi is not None and ours.doi == theirs.doi) or (ours.arxiv is not None and ours.arxiv == theirs.arxiv)
@@ -251,7 +251,9 @@ def _same_title(a: Paper, b: Paper) -> bool:
     if not title or title != normalise_title(b.title) or _identifiers_conflict(a, b) or not _years_agree(a, b):
         return False
     agree = authors_agree(a.authors, b.authors)
-    return agree if agree is not None else len(title.split()) >= _DISTINCTIVE_WORDS
+    if agree is None:  # notes in drug-safety bulletins share long titles and have no authors: one side must know its authors
+        return bool(a.authors or b.authors) and len(title.split()) >= _DISTINCTIVE_WORDS
+    return agree
 
 
 def _identifiers_conflict(a: Paper, b: Paper) -> bool:
@@ -324,8 +326,7 @@ def _identifier_keys(entry: Entry) -> Iterable[str]:
     if paper.kind is PaperKind.NOTE:
         return [f"note {paper.paper_id}"]
     ids = identifiers(paper)
-    keys = [] if paper.paper_id.startswith("title:") else [f"id {paper.paper_id}"]
-    return keys + [f"doi {ids.doi}"] * bool(ids.doi) + [f"arxiv {ids.arxiv}"] * bool(ids.arxiv)
+    return [f"id {paper.paper_id}"] + [f"doi {ids.doi}"] * bool(ids.doi) + [f"arxiv {ids.arxiv}"] * bool(ids.arxiv)
 
 
 def _joined(entries: list[Entry], keys_of: Callable[[Entry], Iterable[str]]) -> list[list[Entry]]:

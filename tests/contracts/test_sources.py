@@ -21,6 +21,7 @@ from sovereign.ports import Source
 from sovereign.records import Empty, Failed, Found, Paper
 
 pytestmark = pytest.mark.parametrize("name", sources.NAMES)
+CLASSES = {s.name: s for s in (sources.Arxiv, sources.SemanticScholar, sources.OpenAlex, sources.Crossref)}
 
 
 def built(server: FaultServer, home: Path, *names: str, **overrides: Any) -> list[Any]:
@@ -109,7 +110,7 @@ def test_a_page_that_comes_again_ends_the_search(tmp_path: Path, name: str, monk
     """Guards: paging for ever over a service that ignores the offset."""
     import faultserver
 
-    monkeypatch.setattr(sources._LIVE[name], "page_size", 4)
+    monkeypatch.setattr(CLASSES[name], "page_size", 4)
     honest = faultserver.answer
     monkeypatch.setattr(
         faultserver,
@@ -122,7 +123,7 @@ def test_a_page_that_comes_again_ends_the_search(tmp_path: Path, name: str, monk
 
 
 def test_pages_are_joined(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources._LIVE[name], "page_size", 3)
+    monkeypatch.setattr(CLASSES[name], "page_size", 3)
     with FaultServer() as server:
         outcome = ask(built(server, tmp_path, name)[0], limit=7)
     assert isinstance(outcome, Found) and [p.title for p in outcome.papers] == [w.title for w in LITERATURE]

@@ -1,7 +1,7 @@
 """The live literature services behind one Protocol (ports.Source), their neighbours, flags and full texts, and how they stand.
 
 Imports settings, records, errors, identity and the modules here. Refuses to open a connection before somebody asks, and to raise for outages.
-A new service is one file, one line in `_LIVE` and its address in `_service`; tests/contracts/test_sources.py runs over it by itself.
+A new service is one file, a line in NAMES and in Services, and its address in `_service`; tests/contracts/test_sources.py then covers it.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ from sovereign.sources.full_text import Candidate, Fetched, Missed, candidates
 from sovereign.sources.openalex import OpenAlex
 from sovereign.sources.semantic_scholar import SemanticScholar
 
-_LIVE: dict[str, type[Live]] = {s.name: s for s in (Arxiv, SemanticScholar, OpenAlex, Crossref)}
-NAMES = tuple(_LIVE)
+NAMES = (Arxiv.name, SemanticScholar.name, OpenAlex.name, Crossref.name)
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,12 @@ class Services:
 
     def __init__(self, http: Http):
         self.http = http
-        self._live = {name: kind(http, _service(name, http.settings)) for name, kind in _LIVE.items()}
         self.arxiv = Arxiv(http, _service("arxiv", http.settings))
         self.openalex = OpenAlex(http, _service("openalex", http.settings))
         self.crossref = Crossref(http, _service("crossref", http.settings))
         self.semantic_scholar = SemanticScholar(http, _service("semantic_scholar", http.settings))
+        live: tuple[Live, ...] = (self.arxiv, self.semantic_scholar, self.openalex, self.crossref)
+        self._live = {source.name: source for source in live}
 
     def source(self, name: str) -> Source:
         """Raises UnknownName."""
@@ -132,7 +132,7 @@ def build(
 ) -> list[Source]:
     """The live sources with these names, in this order, each once. Raises UnknownName (so does "local", which is not live)."""
     for name in names:
-        if name not in _LIVE:
+        if name not in NAMES:
             raise UnknownName("source", name, NAMES)
     everything = services(settings, transport=transport, state_dir=state_dir, keep=keep, clock=clock, sleep=sleep)
     return [everything.source(name) for name in dict.fromkeys(names)]

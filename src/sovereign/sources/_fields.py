@@ -16,11 +16,15 @@ from sovereign.sources._http import Answer, BadBody
 TEXT_LIMIT = 200_000  # characters of one field; an abstract is some 2 000
 
 
+# Control characters, lone surrogates (they cannot be stored as UTF-8) and the marks that make text read in another order than it is.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+
+
 def text(value: Any) -> str | None:
-    """A string with its blanks collapsed, or None."""
+    """A string with its blanks collapsed and without control characters, or None."""
     if not isinstance(value, str) or len(value) > TEXT_LIMIT:
         return None
-    return " ".join(value.replace("\x00", " ").split()) or None
+    return " ".join(_UNSAFE.sub(" ", value).split()) or None
 
 
 def whole(value: Any) -> int | None:

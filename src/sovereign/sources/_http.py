@@ -43,7 +43,7 @@ API_BODY_BYTES = 16 * 2**20
 BACKOFF_S = 1.0  # first pause after a failure without Retry-After; doubles, times 0.5 to 1.5
 LONGEST_BACKOFF_S = 30.0
 COOL_OFF_S = 300.0  # a service that failed hard is not asked again for this long, nor in the same run if that is shorter
-CONNECT_ATTEMPTS = 2  # a refused or unresolvable address rarely heals within seconds
+FEW_ATTEMPTS = 2  # for what rarely heals within seconds: an address that refuses, a silent service, a body in another format
 RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 HARD = frozenset({"rate_limited", "unreachable", "timeout", "budget_spent"})
 
@@ -175,8 +175,14 @@ class Http:
         cost: int = 0,
         limit_bytes: int = API_BODY_BYTES,
         content: Mapping[str, Any] | None = None,
+        patience_s: float | None = None,
     ) -> T:
-        """The parsed answer, from the cache or the wire. `content` makes it a POST of JSON, which is never cached. Raises SourceFailed."""
+        """The parsed answer, from the cache or the wire. Raises SourceFailed.
+
+        `content` makes it a POST of JSON, which is never cached. `patience_s` bounds everything, waiting for a turn and retries included
+        (default: settings.search_deadline_s).
+        """
+        patience_s = self.settings.search_deadline_s if patience_s is None else patience_s
         target = with_parameters(url, parameters)
         if self.settings.offline:
             raise SourceFailed("offline", source=service.name, kind="refused", url=shown(target), mend="Unset SOVEREIGN_OFFLINE to search.")
@@ -188,15 +194,14 @@ class Http:
                 pass  # stored by another version of this parser: ask again
         self._refuse_broken(service)
         try:
-            async with asyncio.timeout(self.settings.search_deadline_s):  # the real clock, whatever `clock` says
-                return await self._with_retries(service, call, parse)
+            async with asyncio.timeout(patience_s):  # the real clock, whatever `clock` says
+                return await self._with_retries(service, call, parse, patience_s)
         except TimeoutError as exc:
-            error = self._error(service, call, _Trouble("timeout", f"{service.label} did not answer in time.", again=False), 1)
-            await self._note_failure(service, error)
-            raise error from exc
+            # Not noted as the service's failure: a single request has a shorter limit of its own, so this was mostly our own queue.
+            raise self._error(service, call, _Trouble("timeout", f"{service.label} did not answer in time.", again=False), 1) from exc
 
-    async def _with_retries(self, service: Service, call: _Call, parse: Callable[[Answer], T]) -> T:
-        deadline = self.clock() + self.settings.search_deadline_s
+    async def _with_retries(self, service: Service, call: _Call, parse: Callable[[Answer], T], patience_s: float) -> T:
+        deadline = self.clock() + patience_s
         attempt = 0
         while True:
             attempt += 1
@@ -231,7 +236,9 @@ class Http:
         try:
             parsed = parse(answer)
         except BadBody as exc:
-            raise _Trouble("bad_body", f"{service.label} answered, but not in its documented format ({exc}).", again=True) from exc
+            raise _Trouble(
+                "bad_body", f"{service.label} answered, but not in its documented format ({exc}).", again=True, attempts=FEW_ATTEMPTS
+            ) from exc
         except Declined as exc:
             raise _Trouble("refused", f"{service.label} refused the request ({exc}).", again=False) from exc
         await self._state(self.budget.succeeded, service.policy.name, self.clock())
@@ -254,7 +261,9 @@ class Http:
                 "busy": f"{service.label} may not be asked again before {when}.",
             }[exc.why]
             kind = "rate_limited" if exc.why == "blocked" else "budget_spent"
-            raise _Trouble(kind, text, again=False, retry_after_s=exc.wait_s, mend=service.key_mend) from exc
+            busy = exc.why == "busy"  # our own queue is long: says nothing about the service
+            mend = "" if busy else service.key_mend
+            raise _Trouble(kind, text, again=False, retry_after_s=exc.wait_s, mend=mend, telling=not busy) from exc
         if wait > 0:
             await self.sleep(wait)
 
@@ -352,13 +361,13 @@ class Http:
                 return await self._followed(service, call)
         except (TimeoutError, httpx.TimeoutException) as exc:
             text = f"{service.label} did not answer within {self.settings.http_timeout_s:g} s."
-            raise _Trouble("timeout", text, again=True, attempts=CONNECT_ATTEMPTS) from exc
+            raise _Trouble("timeout", text, again=True, attempts=FEW_ATTEMPTS) from exc
         except TooLarge as exc:
             raise _Trouble("bad_body", f"{service.label}'s answer is too large ({exc}).", again=False) from exc
         except BadEncoding as exc:
             raise _Trouble("bad_body", f"{service.label}'s answer does not decompress ({exc}).", again=True) from exc
         except httpx.ConnectError as exc:
-            raise _Trouble("unreachable", f"{service.label} cannot be reached.", again=True, attempts=CONNECT_ATTEMPTS) from exc
+            raise _Trouble("unreachable", f"{service.label} cannot be reached.", again=True, attempts=FEW_ATTEMPTS) from exc
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as exc:
             raise _Trouble("refused", f"{service.label} has no usable address ({shown(call.url)}).", again=False) from exc
         except (httpx.TransportError, ssl.SSLError, OSError) as exc:

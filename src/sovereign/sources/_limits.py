@@ -144,10 +144,13 @@ class Budget:
         """All None when nothing is known yet; never creates the file."""
         if not self.path.is_file():
             return Standing()
-        with self._changing(name) as db:
-            columns = ", ".join(Standing._fields)
-            row = db.execute(f"SELECT {columns} FROM budget WHERE name = ?", (name,)).fetchone()
-        return Standing(*row)
+        try:
+            with contextlib.closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)) as db:
+                columns = ", ".join(Standing._fields)
+                row = db.execute(f"SELECT {columns} FROM budget WHERE name = ?", (name,)).fetchone()
+        except sqlite3.Error:
+            return Standing()
+        return Standing(*row) if row else Standing()
 
     @contextlib.contextmanager
     def _changing(self, name: str) -> Iterator[sqlite3.Connection]:

@@ -30,6 +30,9 @@ OPEN_HOSTS = (
 )  # fmt: skip
 
 
+PATIENCE_S = 900.0  # a dozen papers wait for their turn at arXiv's three seconds; each single request has its own, short limit
+
+
 @dataclass(frozen=True)
 class Candidate:
     url: str
@@ -116,7 +119,7 @@ async def fetch(http: Http, candidate: Candidate, arxiv: Policy, other: Policy, 
         return Fetched(answer.url, filename(answer.url, answer.content_type, answer.body[:4096]), answer.body, answer.content_type)
 
     try:
-        return await http.get(service, candidate.url, parse, limit_bytes=limit)
+        return await http.get(service, candidate.url, parse, limit_bytes=limit, patience_s=PATIENCE_S)
     except SourceFailed as exc:
         return Missed(candidate.url, as_failed(exc))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from sovereign.errors import SourceFailed
 from sovereign.identity import paper_id_for, parse_arxiv_id, parse_doi
@@ -83,7 +84,8 @@ class OpenAlex(Live):
 def entity(paper_id: str) -> str | None:
     """Our paper id as OpenAlex names the work; arXiv papers go by their arXiv DOI (registered with DataCite since 2022)."""
     kind, _, rest = paper_id.partition(":")
-    return {"arxiv": f"doi:10.48550/arXiv.{rest}", "doi": f"doi:{rest}", "openalex": rest}.get(kind) or None
+    rest = quote(rest, safe="/:;().-_")  # DOIs may hold anything, "#" and "?" included
+    return {"arxiv": f"doi:10.48550/arXiv.{rest}", "doi": f"doi:{rest}", "openalex": rest}.get(kind) if rest else None
 
 
 def parse_works(answer: Answer, first: bool = True) -> Page:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from sovereign.errors import SourceFailed
 from sovereign.identity import paper_id_for, parse_arxiv_id, parse_doi
@@ -37,14 +38,14 @@ class SemanticScholar(Live):
         )
 
     async def lookup(self, paper_id: str) -> SearchOutcome:
-        return await self._asked(f"/paper/{graph_id(paper_id)}", parse_one, [("fields", FIELDS)])
+        return await self._asked(f"/paper/{in_path(paper_id)}", parse_one, [("fields", FIELDS)])
 
     async def neighbours(self, paper_id: str, limit: int = 100) -> SearchOutcome:
         """What the paper cites, then what cites it, one hop; Failed when either list could not be had."""
         found: dict[str, Paper] = {}
         for direction, key in (("references", "citedPaper"), ("citations", "citingPaper")):
             parameters = [("fields", FIELDS), ("limit", str(min(limit, 1000)))]
-            outcome = await self._asked(f"/paper/{graph_id(paper_id)}/{direction}", _linked(key), parameters)
+            outcome = await self._asked(f"/paper/{in_path(paper_id)}/{direction}", _linked(key), parameters)
             if isinstance(outcome, Found):
                 found.update((p.paper_id, p) for p in outcome.papers)
             elif not isinstance(outcome, Empty):
@@ -81,6 +82,11 @@ def graph_id(paper_id: str) -> str:
     """Our paper id in the service's words: ARXIV:, DOI:, or its own hash."""
     kind, _, rest = paper_id.partition(":")
     return {"arxiv": f"ARXIV:{rest}", "doi": f"DOI:{rest}", "s2": rest}.get(kind.lower(), paper_id)
+
+
+def in_path(paper_id: str) -> str:
+    """The same for use in an address; DOIs may hold anything, "#" and "?" included."""
+    return quote(graph_id(paper_id), safe="/:;().-_")
 
 
 def parse_search(answer: Answer, first: bool = True) -> Page:

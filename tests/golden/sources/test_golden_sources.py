@@ -30,7 +30,7 @@ async def at_once(seconds: float) -> None:
 
 def services(home: Path, status: int, body: bytes) -> sources.Services:
     transport = httpx.MockTransport(lambda request: httpx.Response(status, content=body))
-    return sources.services(settings_module.load(home), transport=transport, state_dir=home, sleep=at_once)
+    return sources.services(settings_module.load(home, offline=False), transport=transport, state_dir=home, sleep=at_once)
 
 
 def test_the_four_formats_make_the_same_two_papers(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class FakeTime:
 def settings_for(home: Path, url: str = "", **overrides: Any) -> Settings:
     """Settings whose services all live at `url` (a FaultServer), or at their real addresses when it is empty."""
     bases = {setting: url + path for setting, path in BASES.values()} if url else {}
-    return settings_module.load(home, **{"arxiv_interval_s": 0.0 if url else 3.0, **bases, **overrides})
+    return settings_module.load(home, **{"offline": False, "arxiv_interval_s": 0.0 if url else 3.0, **bases, **overrides})
 
 
 def ask(source: Any, text: str = "expert caching", limit: int = 20, *, exact: bool = False) -> SearchOutcome:

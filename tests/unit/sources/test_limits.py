@@ -142,3 +142,25 @@ def test_search_takes_the_time_of_the_slowest_service(tmp_path: Path) -> None:
                 break
             built = sources.build(["arxiv", "semantic_scholar", "openalex"], settings, state_dir=tmp_path / f"state{attempt}")
     assert 0.7 <= best < 1.3, best
+
+
+def test_a_long_queue_of_our_own_is_not_the_services_failure(tmp_path: Path) -> None:
+    """Guards: thirty requests queueing at arXiv's three seconds, the last ones giving up, and arXiv then counted as down."""
+    time = FakeTime()
+    transport = answering(lambda r: httpx.Response(200, content=arxiv_feed([], 0)))
+    budget = Budget(tmp_path)
+    for _ in range(30):
+        budget.reserve(POLICIES["arxiv"], time.now, 1e6)
+    source = sources.build(["arxiv"], settings_for(tmp_path), transport=transport, state_dir=tmp_path, clock=time.clock, sleep=time.sleep)[
+        0
+    ]
+    outcome = asyncio.run(source.search(Query("test", "moe"), 5))
+    assert isinstance(outcome, Failed) and outcome.failure == "budget_spent" and outcome.retry_after_s == pytest.approx(90)
+    assert next(r for r in sources.state(settings_for(tmp_path), tmp_path, now=time.now) if r["name"] == "arxiv")["last_failure"] is None
+    time.now += 91
+    assert asyncio.run(source.search(Query("test", "moe"), 5)).kind == "empty", "in the same run, once the queue is through"
+
+
+def test_a_broken_or_locked_budget_file_leaves_state_unknown(tmp_path: Path) -> None:
+    (tmp_path / "http.sqlite3").write_bytes(b"x" * 5000)
+    assert all(r["allowance_left"] is None for r in sources.state(settings_for(tmp_path), tmp_path))

@@ -199,3 +199,9 @@ def test_fields_are_what_they_are_or_none() -> None:
     assert field.date("2024-02-29T23:59:59Z") == "2024-02-29"
     assert field.link("javascript:alert(1)") is None and field.link("https://a/b c") is None and field.link("https://a/b") == "https://a/b"
     assert field.unmarked("<jats:p>We &lt;b&gt; <i>do</i></jats:p><jats:p>more</jats:p>") == "We <b> do more"
+
+
+def test_identifiers_go_into_addresses_without_steering_them() -> None:
+    assert openalex.entity("doi:10.1/a#b?c d") == "doi:10.1/a%23b%3Fc%20d" and openalex.entity("openalex:") is None
+    assert openalex.entity("arxiv:2410.17954") == "doi:10.48550/arXiv.2410.17954" and openalex.entity("file:abc") is None
+    assert semantic_scholar.in_path("doi:10.1/a#b?c") == "DOI:10.1/a%23b%3Fc" and semantic_scholar.graph_id("s2:ab") == "ab"
