@@ -52,9 +52,11 @@ def pick(logits_TE: Tensor, virtual_E: Tensor, slots_T: Tensor, cap_T: Tensor, m
 
 class AnyExpertsRouter(nn.Module):
     """Options: least, most (slots, default K and 1.5 K: the paper's 8 and 12 for 8), virtual (experts, default E/4 as 64 of 256), cap (0.2),
-    cap_mode (stochastic), alpha (0.01), gamma (1.0), hidden (width of the importance MLP, D/4), no_importance (1: w = 1/2 for all).
+    cap_mode (stochastic), alpha (0.01), gamma (1.0), hidden (width of the importance MLP, D/4), no_importance (1: w = 1/2 for all), match (0; the
+    step of a controller that rescales the slot range while training until the mean number of real slots is K, for comparisons at equal compute; the
+    paper leaves that mean to the range and the cap).
 
-    `budget` (a buffer, 1.0) rescales the slot range at inference. aux: input_scale_T = 1 + alpha w (the layer multiplies the experts' input by it,
+    `budget` (a buffer, 1.0) rescales the slot range at inference, on top of the controller's `base`. aux: input_scale_T = 1 + alpha w (the layer multiplies the experts' input by it,
     which gives the task loss a path to the MLP), importance_T, balance_loss over real and virtual experts, importance_loss = mean squared
     importance logit (weight 1e-3 in the paper).
     """
@@ -77,7 +79,9 @@ class AnyExpertsRouter(nn.Module):
         self.cost = 2 * spec.width * (spec.experts + self.virtual) + 2 * spec.width * hidden + 2 * hidden
         self.gate = Gate(spec.width, spec.experts + self.virtual)
         self.importance = nn.Sequential(nn.LayerNorm(spec.width), nn.Linear(spec.width, hidden), nn.GELU(), nn.Linear(hidden, 1))
+        self.slots, self.match = spec.slots, spec.number("match", 0.0)
         self.register_buffer("budget", torch.tensor(1.0))
+        self.register_buffer("base", torch.tensor(1.0))
         self.register_buffer("virtual_E", torch.arange(spec.experts + self.virtual) >= spec.experts)
 
     def flops_per_token(self) -> int:
@@ -98,7 +102,7 @@ class AnyExpertsRouter(nn.Module):
         w_T = torch.full_like(importance_logit_T, 0.5) if self.no_importance else importance_logit_T.sigmoid()
         lean_T1 = self.gamma * (2 * w_T - 1)[:, None]
         logits_TE = self.gate(x_TD) + torch.where(self.virtual_E, -lean_T1, lean_T1)
-        slots_T = slots_of(w_T, self.least, self.most_slots, self.budget).clamp_max(self.experts)
+        slots_T = slots_of(w_T, self.least, self.most_slots, self.base * self.budget).clamp_max(self.experts)
         cap_T = virtual_cap(slots_T, self.cap, self.cap_mode)
         idx_TK, mask_TK = pick(logits_TE, self.virtual_E, slots_T, cap_T, self.widest())
         weight_TK = logits_TE.gather(-1, idx_TK).masked_fill(~mask_TK, float("-inf")).softmax(-1)
@@ -107,7 +111,14 @@ class AnyExpertsRouter(nn.Module):
         if context.training:
             keep_T = keep_weight(context, x_TD)
             aux["balance_loss"] = balance_loss(probs_TE, spread(mask_TK.float(), idx_TK, probs_TE.shape[-1]), keep_T)
+            if self.match:
+                self._meet_budget((mask_TK & ~self.virtual_E[idx_TK]).sum(-1), keep_T)
             aux["importance_loss"] = (importance_logit_T.square() * keep_T).sum() / keep_T.sum().clamp_min(1.0)
         # A virtual expert has no weights: its id is folded into the real range and is_virtual_TK says what it is.
         is_virtual_TK = self.virtual_E[idx_TK] & mask_TK
         return Routing(idx_TK.where(~self.virtual_E[idx_TK], 0), weight_TK, probs_TE, mask_TK, is_virtual_TK, aux)
+
+    @torch.no_grad()
+    def _meet_budget(self, real_T: Tensor, keep_T: Tensor) -> None:
+        mean = (real_T * keep_T).sum() / keep_T.sum().clamp_min(1.0)
+        self.base.copy_((self.base + self.match * (self.slots - mean) / self.slots).clamp(0.25, 2.0))

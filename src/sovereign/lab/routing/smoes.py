@@ -70,8 +70,8 @@ class SmoesRouter(nn.Module):
     """Options: bins (default: as many as experts/2, at most 8), score (attention | gaussian | hard), components (of the Gaussian mixture, 1),
     binning (adaptive | fixed), decay (0.99).
 
-    aux: balance_loss (inside bins), mi_loss (-I, mean over the samples that have both modalities), score_TM, bin_E. Outside training only what
-    the context allows: without attention there is no score_TM, and nothing fails.
+    aux: balance_loss (inside bins), mi_loss (-I, mean over the samples that have both modalities), score_TM, bin_E. Outside training there are no
+    losses, and score_TM only when the context holds attention.
     """
 
     def __init__(self, spec: RouterSpec, layer: int):
@@ -98,8 +98,8 @@ class SmoesRouter(nn.Module):
         return bins_of(text_E / (text_E + vision_E).clamp_min(1e-9), self.bins)
 
     def scores(self, x_TD: Tensor, context: RouterContext) -> Tensor | None:
-        """M (T, 2), or None where an untrained look has neither modality nor attention."""
-        if not context.training and context.modality_T is None:
+        """M (T, 2) while training, and outside it only for a look that also asks for attention: inference itself does not need scores."""
+        if not context.training and (context.modality_T is None or context.attention_BHSS is None):
             return None
         if self.score == "hard":
             return label_weights(x_TD, context)
@@ -107,8 +107,6 @@ class SmoesRouter(nn.Module):
             if context.training:
                 self.mixture.update(x_TD.detach(), label_weights(x_TD, context))
             return self.mixture(x_TD.detach())
-        if not context.training and context.attention_BHSS is None:
-            return None
         return attention_scores(x_TD, context).detach()
 
     def forward(self, x_TD: Tensor, context: RouterContext) -> Routing:

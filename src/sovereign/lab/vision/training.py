@@ -36,8 +36,8 @@ from sovereign.lab.vision.vlm import Layout, SceneModel, VlmSpec
 
 # Weights of the named losses. Deviations from the papers (1e-3 balance, 1e-4 MI at 100 000 steps) because a few hundred steps must show an effect.
 LOSS_WEIGHTS: dict[str, float] = {
-    "balance_loss": 1e-2,
-    "mi_loss": 5e-2,
+    "balance_loss": 3e-2,
+    "mi_loss": 3e-1,
     "kl_loss": 1e-2,
     "importance_loss": 1e-3,
     "entropy_loss": 1e-4,
