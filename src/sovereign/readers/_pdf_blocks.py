@@ -204,16 +204,26 @@ def _breaks(current: list[Line], line: Line, style: Style) -> bool:
         return True
     step = last.y - line.y
     size = max(last.size, line.size)
+    block_right = max(x.x1 for x in current)
+    runs_on = (
+        last.x1 > block_right - 6
+        and not re.search(r"[.!?:]['”\")\]]?$", last.text)
+        and not is_heading([last], style)
+        and step < 1.45 * size
+    )
+    if runs_on and len(current) > 1 and not line.bold and abs(line.size - last.size) < 0.16 * size and abs(line.x0 - current[-1].x0) < 2:
+        return False
     if abs(line.size - last.size) > 0.08 * size and not (line.math > 0.5 or last.math > 0.5):
         return True
     caption = bool(CAPTION.match(current[0].text))
     usual = min(style.step, 1.35 * size) if abs(size - style.size) < 0.6 else 1.2 * size
     if step > 1.32 * usual + (0.15 * size if caption else 0):
         return True
-    if CAPTION.match(line.text) or is_heading([line], style) or is_heading([last], style) != is_heading([line], style):
+    if CAPTION.match(line.text):
+        return not (runs_on and step < 1.25 * usual and line.size > 0.95 * style.size)  # "... are shown in / Figure 2. The ..."
+    if is_heading([line], style) or is_heading([last], style) != is_heading([line], style):
         return True
-    runs_on = last.x1 > last.right - 4 and not re.search(r"[.!?:]$", last.text) and not line.bold
-    if line.bold != last.bold and (line.bold or len(current) == 1) and not caption and not runs_on:
+    if line.bold != last.bold and (line.bold or len(current) == 1) and not caption and not (runs_on and not line.bold):
         return True
     if caption:
         return False
@@ -222,7 +232,6 @@ def _breaks(current: list[Line], line: Line, style: Style) -> bool:
     if _BULLET_SIGN.match(line.text):
         return True
     if _BULLET.match(line.text):
-        block_right = max(x.x1 for x in current)
         return (
             bool(re.search(r"[.!?:;]['”\")\]]?$", last.text))
             or last.x1 < block_right - 0.06 * width
@@ -282,7 +291,7 @@ def is_heading(lines: list[Line], style: Style) -> bool:
 
 def _classified(lines: list[Line], style: Style) -> Block:
     text = join(lines, style)
-    if CAPTION.match(text):
+    if CAPTION.match(text) and (len(text.split()) > 2 or text.upper() == text):
         return Block("caption", lines, text)
     if is_heading(lines, style):
         return Block("heading", lines, text, _level(text))

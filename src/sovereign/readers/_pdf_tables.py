@@ -37,6 +37,10 @@ def find(lines: list[Line], page: Page) -> list[Grid]:
             continue
         members = [x for x in members if not re.match(r"^(?:Table|Figure|Fig\.|Algorithm)\s+\d+\s*[:.]", x.text)]
         if _tabular(members, top.x1 - top.x0):
+            above, below = (_open_edge(lines, top, bottom, sign, taken) for sign in (1, -1))
+            if above:
+                members, inner = [*above, *members], [top, *inner]
+            members = [*members, *below]
             grid = _grid(members, inner, page)
             if grid:
                 grids.append(grid)
@@ -46,6 +50,16 @@ def find(lines: list[Line], page: Page) -> list[Grid]:
         if grid and len(grid.rows) >= 2:
             grids.append(grid)
     return grids
+
+
+def _open_edge(lines: list[Line], top: Box, bottom: Box, sign: int, taken: set[int]) -> list[Line]:
+    """The row above a first rule, or below a last one, of a table that has no rule at that edge."""
+    for line in lines:
+        apart = line.y - top.y1 if sign > 0 else bottom.y0 - line.y
+        near = (-0.1 if sign > 0 else 0.5) * line.size < apart < (0.6 if sign > 0 else 1.1) * line.size
+        if near and len(line.fragments) > 1 and line.x0 > top.x0 - 8 and line.x1 < top.x1 + 8 and id(line) not in taken:
+            return [line]
+    return []
 
 
 def _tabular(members: list[Line], width: float) -> bool:
@@ -152,8 +166,11 @@ def _grid(members: list[Line], inner: list[Box], page: Page) -> Grid | None:
         return None
     header = _header(head, bounds, page)
     cells = [(x, _cells(x, bounds)) for x in body]
-    cells = _with_labels(cells, inner)
-    rows = _joined(cells, inner, body)
+    within = [r for r in page.horizontal if r.x1 > members[0].x0 - 8 and r.x0 < bounds[-1][1]]
+    for column in (1, 0):
+        middle = sum(bounds[column]) / 2
+        cells = _with_labels(cells, column, [r for r in within if r.x0 <= middle <= r.x1])
+    rows = _joined(cells, within, body)
     if not header and rows and len(rows) > 1:
         header = rows.pop(0)
     used = [i for i in range(len(bounds)) if any(row[i] for row in rows)]
@@ -163,47 +180,91 @@ def _grid(members: list[Line], inner: list[Box], page: Page) -> Grid | None:
 
 
 def _columns(body: list[Line], members: list[Line], page: Page) -> list[tuple[float, float]]:
-    """x ranges that tile the table, cut in the middle of each strip that no row's words cover."""
+    """x ranges that tile the table, cut in the middle of each strip that (almost) no row's words cover."""
     rows = [x for x in body if len(x.fragments) > 1] or body
     low, high = min(x.x0 for x in members), max(x.x1 for x in members)
     em = sorted(x.size for x in rows)[len(rows) // 2]
-    bins = max(1, int((high - low) * 2) + 2)
-    cover = [0] * bins
-    for row in rows:
-        for word in (w for f in row.fragments for w in f.words):
-            for at in range(max(0, int((word.x0 - low) * 2)), min(bins, int((word.x1 - low) * 2) + 1)):
-                cover[at] += 1
-    allowed = 0 if len(rows) < 10 else len(rows) // 16
+    cover = _coverage(rows, low, high)
+    allowed = 0 if len(rows) < 6 else max(1, len(rows) // 16)
     least = (0.4 if len(rows) >= 4 else 0.6 if len(rows) > 1 else 0.9) * em
     cuts = [low - 3]
     at = 0
-    while at < bins:
-        if cover[at] <= allowed:
-            end = at
-            while end < bins and cover[end] <= allowed:
-                end += 1
-            if (end - at) / 2 >= least and at > 0 and end < bins:
-                cuts.append(low + (at + end) / 4)
-            at = end
-        else:
-            at += 1
+    while at < len(cover):
+        end = at
+        while end < len(cover) and cover[end] <= allowed:
+            end += 1
+        if (end - at) / 2 >= least and at > 0 and end < len(cover):
+            a, b = _barest(cover, at, end)
+            cuts.append(low + (a + b) / 4)
+        at = max(end, at + 1)
+    first = sorted(x.x0 for x in rows)[len(rows) // 2]
+    cuts += _label_cuts(body, rows, first)
     inside = [v for v in page.vertical if v.y1 > rows[-1].y and v.y0 < rows[0].y + em and low < v.x0 < high]
     for x in sorted({round(v.x0) for v in inside}):
         crossing = sum(w.x0 < x - 1 and w.x1 > x + 1 for row in rows for f in row.fragments for w in f.words)
         if not crossing and all(abs(x - c) > 0.8 * em for c in cuts) and x < high - em:
             cuts.append(float(x))
-    cuts = [*sorted(cuts), high + 3]
-    return list(pairwise(cuts))
+    ordered: list[float] = []
+    for cut in sorted(cuts):
+        if not ordered or cut - ordered[-1] > 2.5:
+            ordered.append(cut)
+    return list(pairwise([*ordered, high + 3]))
+
+
+def _label_cuts(body: list[Line], rows: list[Line], first: float) -> list[float]:
+    """Boundaries left of `first`, where labels of several rows stand on lines of their own."""
+    spans = [(x.x0, x.x1) for x in body if len(x.fragments) == 1 and x.x1 <= first + 2]
+    if not spans:
+        return []
+    spans += [(f.x0, f.x1) for x in rows for f in x.fragments if f.x1 <= first + 2]
+    merged: list[tuple[float, float]] = []
+    for x0, x1 in sorted(spans):
+        if merged and x0 < merged[-1][1] + 2:
+            merged[-1] = (merged[-1][0], max(x1, merged[-1][1]))
+        else:
+            merged.append((x0, x1))
+    return [(a[1] + b[0]) / 2 for a, b in pairwise([*merged, (first, first)])]
+
+
+def _coverage(rows: list[Line], low: float, high: float) -> list[int]:
+    """How many rows' words lie over each half point between `low` and `high`."""
+    cover = [0] * (max(1, int((high - low) * 2)) + 2)
+    for row in rows:
+        for word in (w for f in row.fragments for w in f.words):
+            for at in range(max(0, int((word.x0 - low) * 2)), min(len(cover), int((word.x1 - low) * 2) + 1)):
+                cover[at] += 1
+    return cover
+
+
+def _barest(cover: list[int], start: int, end: int) -> tuple[int, int]:
+    """The longest stretch of the lowest coverage within start..end: one long label must not be cut where an empty strip lies beside it."""
+    least = min(cover[start:end])
+    best = (start, start)
+    at = start
+    while at < end:
+        stop = at
+        while stop < end and cover[stop] == least:
+            stop += 1
+        if stop - at > best[1] - best[0]:
+            best = (at, stop)
+        at = max(stop, at + 1)
+    return best
 
 
 def _cells(line: Line, bounds: list[tuple[float, float]]) -> list[str]:
+    """Each stretch of words to its column; a stretch over several columns is parted where a wider blank lies on the boundary, else kept whole."""
     if len(line.fragments) == 1 and len(bounds) > 2 and _crosses(line, bounds):
         return [line.text] + [""] * (len(bounds) - 1)  # a label for the rows below it
     cells: list[list[str]] = [[] for _ in bounds]
-    for word in (w for f in line.fragments for w in f.words):
-        middle = (word.x0 + word.x1) / 2
-        column = next((i for i, (a, b) in enumerate(bounds) if a <= middle < b), len(bounds) - 1 if middle >= bounds[-1][1] else 0)
-        cells[column].append(word.text)
+    apart = _pieces(line, [], 0.5)
+    if len(apart) == len(bounds):
+        return [" ".join(w.text for w in piece) for piece in apart]
+    for piece in _pieces(line, bounds):
+        middle = (piece[0].x0 + piece[-1].x1) / 2
+        over = [min(b, piece[-1].x1) - max(a, piece[0].x0) for a, b in bounds]
+        inside = [i for i, (a, b) in enumerate(bounds) if a <= middle < b]
+        column = max(range(len(bounds)), key=lambda i: over[i]) if len([o for o in over if o > 0]) > 1 or not inside else inside[0]
+        cells[column] += [w.text for w in piece]
     return [" ".join(c) for c in cells]
 
 
@@ -225,7 +286,13 @@ def _header(head: list[Line], bounds: list[tuple[float, float]], page: Page) -> 
     names: list[list[str]] = [[] for _ in bounds]
     partial = [r for r in page.horizontal if r.x1 - r.x0 < 0.9 * (bounds[-1][1] - bounds[0][0])]
     for line in head:
-        for piece in _pieces(line):
+        lowest = line is head[-1]  # the line next to the figures names one column each
+        apart = _pieces(line, [], 0.5)
+        if lowest and len(apart) == len(bounds):
+            for column, piece in enumerate(apart):
+                names[column].append(" ".join(w.text for w in piece))
+            continue
+        for piece in _pieces(line, bounds, 0.22 if lowest else 0.33):
             x0, x1 = piece[0].x0, piece[-1].x1
             below = next((r for r in partial if 0 < line.y - r.y0 < 1.2 * line.size and r.x0 - 4 < (x0 + x1) / 2 < r.x1 + 4), None)
             if below is not None:
@@ -247,42 +314,52 @@ def _heading(parts: list[str]) -> str:
     return out
 
 
-def _pieces(line: Line) -> list[list[Word]]:
-    """Stretches of words with ordinary blanks between them."""
+def _pieces(line: Line, bounds: list[tuple[float, float]], wide_em: float = 0.33) -> list[list[Word]]:
+    """Stretches of words with ordinary blanks between them; at a column boundary a blank of `wide_em` parts them, elsewhere one of 0.5 em."""
+    cuts = [b for _, b in bounds[:-1]]
     pieces: list[list[Word]] = []
     for word in (w for f in line.fragments for w in f.words):
-        if pieces and word.x0 - pieces[-1][-1].x1 < 0.5 * line.size:
-            pieces[-1].append(word)
-        else:
-            pieces.append([word])
+        if pieces:
+            last = pieces[-1][-1]
+            on_cut = any(last.x1 - 1 <= c <= word.x0 + 1 for c in cuts)
+            if word.x0 - last.x1 < (wide_em if on_cut else 0.5) * line.size:
+                pieces[-1].append(word)
+                continue
+        pieces.append([word])
     return pieces
 
 
-def _with_labels(cells: list[tuple[Line, list[str]]], inner: list[Box]) -> list[tuple[Line, list[str]]]:
-    """A label centred beside several rows (a \\multirow) stands on a line of its own between two of them: it goes to the rows without one."""
-    steps = [a[0].y - b[0].y for a, b in pairwise(cells)]
-    usual = sorted(steps)[len(steps) * 3 // 4] if steps else 0.0
-    out: list[tuple[Line, list[str]]] = []
-    lone: list[tuple[Line, list[str]]] = []
-    for number, (line, row) in enumerate(cells):
-        alone = row[0] and not any(row[1:])
-        close = any(0 < abs(line.y - other[0].y) < 0.8 * usual for other in cells[max(0, number - 1) : number + 2] if other[0] is not line)
-        (lone if alone and close else out).append((line, row))
-    for label, row in lone:
-        for line, other in _group(label.y, out, inner):
-            if not other[0] and abs(line.y - label.y) < 6 * usual:
-                other[0] = row[0]
-    for _line, row in out:
-        if row[0]:
-            continue
-    return out
+def _with_labels(cells: list[tuple[Line, list[str]]], column: int, rules: list[Box]) -> list[tuple[Line, list[str]]]:
+    """A label centred beside several rows (a \\multirow) goes to those of its group that have none in `column`.
+
+    A group lies between rules or wider steps; the label must stand in its middle. Where that is not so the cells stay empty: no label is
+    better than a neighbour's.
+    """
+    steps = sorted(a[0].y - b[0].y for a, b in pairwise(cells))
+    usual = steps[len(steps) // 2] if steps else 0.0
+    groups: list[list[tuple[Line, list[str]]]] = []
+    for number, item in enumerate(cells):
+        above = cells[number - 1][0] if number else None
+        split = above is None or any(item[0].y < r.y0 < above.y for r in rules) or (not rules and above.y - item[0].y > 1.25 * usual)
+        if split or not groups:
+            groups.append([])
+        groups[-1].append(item)
+    return [item for group in groups for item in _labelled(group, column)]
 
 
-def _group(y: float, cells: list[tuple[Line, list[str]]], inner: list[Box]) -> list[tuple[Line, list[str]]]:
-    """The rows between the rules around `y`."""
-    above = min((r.y0 for r in inner if r.y0 > y), default=float("inf"))
-    below = max((r.y0 for r in inner if r.y0 < y), default=float("-inf"))
-    return [(line, row) for line, row in cells if below < line.y < above]
+def _labelled(group: list[tuple[Line, list[str]]], column: int) -> list[tuple[Line, list[str]]]:
+    lone = [i for i in group if i[1][column] and sum(map(bool, i[1])) == 1]
+    rest = [i for i in group if sum(map(bool, i[1])) > 1]
+    named = [i for i in rest if i[1][column]]
+    label = lone[0] if len(lone) == 1 and not named else named[0] if len(named) == 1 and not lone else None
+    if label is None or len(rest) < 2:
+        return group
+    above, below = (sum(1 for i in rest if (i[0].y - label[0].y) * sign > 0.5) for sign in (1, -1))
+    if not (above and below and abs(above - below) <= (1 if lone else 0)):
+        return group
+    for _, row in rest:
+        row[column] = label[1][column]
+    return [i for i in group if i is not label] if lone else group
 
 
 def _joined(cells: list[tuple[Line, list[str]]], inner: list[Box], body: list[Line]) -> list[list[str]]:
