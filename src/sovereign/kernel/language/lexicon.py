@@ -159,7 +159,7 @@ UNIVERSAL = frozenset(
     strictly""".split()
 )
 PARTIAL = frozenset("""
-    most some several many few certain majority part half often usually typically generally mostly largely mainly partially partly
+    most some certain majority part half often usually typically generally mostly largely mainly partially partly
     selected subset sometimes
     """.split())  # fmt: skip
 ONLY = frozenset("only solely exclusively alone merely just".split())
@@ -225,7 +225,7 @@ SYNONYMS: tuple[str, ...] = (
     "time times duration runtime",
     "tpot time-per-output-token",
     "ttft time-to-first-token",
-    "throughput",
+    "throughput rate speed",
     "memory vram ram footprint",
     "communication traffic transfer transfers transferred transmission exchange",
     "cost costs expense expenses overhead overheads price budget budgets",
@@ -315,6 +315,25 @@ SYNONYMS: tuple[str, ...] = (
     "code source-code implementation implementations implemented implement implements",
     "prefill prompt-processing",
     "gpu gpus",
+    "plain ordinary vanilla standard conventional usual normal regular traditional",
+    "expensive costly",
+    "ahead before advance beforehand prior",
+    "compute computes computed computing calculate calculates calculated run runs runs execute executes",
+    "several multiple various",
+    "leave leaves unchanged left",
+    "bring brings brought",
+    "follow follows followed obey obeys",
+    "law distribution",
+    "rearrange rearranges regroup regroups reorder reorders reordering reordered",
+    "adjacent neighbouring neighboring consecutive successive",
+    "further another additional extra",
+    "chance random randomly",
+    "optimal best ideal",
+    "convert converts converted conversion",
+    "respond responds react reacts",
+    "forecast forecasts foresee",
+    "possess possesses own owns",
+    "shift shifts moved moves",
     "bandwidth",
     "quadratic quadratically",
     "linear linearly",

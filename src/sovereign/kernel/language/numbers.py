@@ -106,6 +106,8 @@ def read(text: str, start: int) -> Value | None:
         else:
             unit_end = end
     relation = relation_before(text, begin)
+    if relation is Relation.AT_LEAST and not unit and not decimals and text[max(0, begin - 5) : begin].lower() == "over ":
+        relation = Relation.EQUAL  # "over 13 workloads" counts them
     if spread is None and (upper := _range(text, begin, end if not unit else unit_end, unit)):
         high, end = upper
         relation = Relation.BETWEEN
@@ -180,6 +182,9 @@ def _range(text: str, begin: int, end: int, unit: str) -> tuple[float, int] | No
     if joint.startswith("to") and lead.rstrip().endswith("from"):
         return None
     if text[match.end() : match.end() + 1].isalpha() and not MAGNITUDE_RE.match(text, match.end()) and not UNIT_RE.match(text, match.end()):
+        return None
+    after = _unit(text, match.end())[0]
+    if unit and after and after != unit:
         return None
     value = _float(match.group("n"))
     if joint[0] == "-" and text[match.end() : match.end() + 1] == "-":

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from sovereign.kernel.language import sentences
 from sovereign.kernel.verify.lexical import LexicalVerifier
 from sovereign.kernel.verify.semantic import SemanticVerifier
 from sovereign.kernel.verify.slots import SlotsVerifier
@@ -180,7 +181,7 @@ def _compound(claim: Claim, whole: Ruling, parts: list[tuple[str, Ruling]]) -> R
     order = (Verdict.CONTRADICTED, Verdict.NOT_FOUND, Verdict.UNRESOLVED, Verdict.QUALIFIED, Verdict.SUPPORTED)
     worst = min(checkable, key=lambda x: order.index(x[1].verdict))
     verdict = worst[1].verdict
-    if whole.verdict is Verdict.CONTRADICTED and verdict is not Verdict.SUPPORTED:
+    if whole.verdict is Verdict.CONTRADICTED and (verdict is not Verdict.SUPPORTED or len(sentences(claim.text)) == 1):
         return whole
     if verdict is Verdict.NOT_FOUND and any(r.verdict is not Verdict.NOT_FOUND for _, r in checkable):
         verdict = Verdict.UNRESOLVED

@@ -16,7 +16,7 @@ from sovereign.kernel.verify.layout import Layout
 from sovereign.kernel.verify.values import Agreement, agree, derived, shown
 from sovereign.records import Relation, Value
 
-CONTRADICTS, QUALIFIES, OPEN = "contradicts", "qualifies", "open"
+CONTRADICTS, QUALIFIES, OPEN, NOTED = "contradicts", "qualifies", "open", "noted"
 MARGIN = 0.15  # by how much another quantity must be bound better before the claim's value counts as exchanged
 
 
@@ -147,6 +147,9 @@ def _stands_elsewhere(aligned: Aligned, at: int, j: int, rivals: list[int], layo
     """A word that the claim puts to its value and the source puts, word for word, only to other values."""
     mine = Layout(aligned.claim)
     several = len(mine.numbered) > 1
+    used = {p for partners in aligned.partners for p in partners}
+    if layout.columns is None and not any(k not in used and not t.weak and not polarity(t.low) for k in layout.companions(j) for t in (aligned.source.content[k],)):
+        return None  # all that stands with the value is said: what else the claim says was left out the second time
     for k, token in enumerate(aligned.claim.content):
         if token.kind == "q" or token.weak or polarity(token.low) or not aligned.partners[k] or aligned.strength[k] < 1.0:
             continue
@@ -473,11 +476,21 @@ def directions(aligned: Aligned, bound: Bound) -> list[Finding]:
         if finding is not None and finding.kind == OPEN and (sign := _signed(aligned, bound, i, near_claim)):
             agrees = _agree_in_sense(sense, Sense(sign, 0))
             finding = None if agrees is not False else Finding("direction", CONTRADICTS, f"“{token.text}”", "a change with the other sign")
+        if finding is not None and finding.kind == OPEN and _follows_from_ratio(aligned, bound, i, sense):
+            finding = None
         if finding is None and aligned.strength[i] == 0.0:
             aligned.strength[i] = 0.9
         if finding is not None:
             findings.append(finding)
     return findings
+
+
+def _follows_from_ratio(aligned: Aligned, bound: Bound, at: int, sense: Sense) -> bool:
+    """ "3.19 times as fast": the bound ratio itself states the comparison; so does a change that was worked out from two values."""
+    if sense.raw < 0 or sense.good < 0:
+        return any(" is -" in n for n in bound.notes)
+    near = [i for i, t in enumerate(aligned.claim.content) if t.value is not None and t.value.unit == "ratio" and t.value.low > 1 and abs(i - at) <= 3]
+    return any(i in bound.to for i in near) or (bool(near) and bool(bound.notes))
 
 
 def _direction(
@@ -572,11 +585,8 @@ def _heads(sentence: Scan) -> list[int]:
         cue = sentence.tokens[index]
         for k, token in enumerate(sentence.content):
             if token.start > cue.start and token.negated and token.kind != "q":
-                if not token.weak or k + 1 == len(sentence.content):
-                    out.append(k)
-                    break
-                if token.start - cue.start > 40:
-                    break
+                out.append(k)
+                break
     return out
 
 
@@ -619,7 +629,7 @@ def named(aligned: Aligned) -> list[Finding]:
     for i, token in enumerate(aligned.claim.content):
         if token.kind != "n" or aligned.strength[i] > 0.0:
             continue
-        slot = _name_slot(aligned.claim, token)
+        slot = name_slot(aligned.claim, token)
         if free:
             scores = binding(aligned, i, free, near_claim, near_source)
             j = max(free, key=lambda j: (scores[j], -j))
@@ -637,7 +647,7 @@ def _resembles(a: str, b: str) -> bool:
     return x != y and (x.startswith(y) or y.startswith(x) or x.endswith(y) or y.endswith(x))
 
 
-def _name_slot(sentence: Scan, token: Token) -> str:
+def name_slot(sentence: Scan, token: Token) -> str:
     before = [t.low for t in sentence.tokens if t.end <= token.start][-2:]
     if any(w in {"than", "over", "versus", "vs", "against", "with"} for w in before) or any(
         polarity(w) in {"good", "bad", "up"} for w in before[-1:]
@@ -665,6 +675,8 @@ def scope(aligned: Aligned) -> list[Finding]:
     claim_words, source_words = aligned.claim.words, aligned.source.words
     findings = []
     wide = (claim_words & lex.UNIVERSAL) - source_words
+    if "only" in wide and re.search(r"\bonly (?:about |around |some )?\d", aligned.claim.text.lower()):
+        wide -= {"only"}
     wide -= {w for w in wide if _same_scope(w, source_words)}
     if wide:
         word = sorted(wide)[0]
@@ -869,6 +881,8 @@ def exchanged(aligned: Aligned) -> list[Finding]:
     """Two parallel phrases that swapped their partners ("early layers ... identity, deeper layers ... meaning"): a, d, c, b for a, b, c, d."""
     if _PASSIVE.search(aligned.claim.text) or _PASSIVE.search(aligned.source.text):
         return []
+    if aligned.order < 0.65:
+        return []
     positions = [j for _, j in _pairs(aligned)]
     rank = {j: r for r, j in enumerate(sorted(positions))}
     ranks = [rank[j] for j in positions]
@@ -945,14 +959,17 @@ def wording(aligned: Aligned) -> list[Finding]:
         token = aligned.claim.content[i]
         if weight(token) < 1.0 or token.kind != "w" or polarity(token.low):
             continue
-        other = _in_its_place(aligned, i, used)
+        other = _in_its_place(aligned, i, used) if aligned.order >= 0.6 else None
         if other is not None:
             out.append(Finding("wording", OPEN, f"“{token.text}”", f"“{other.text}”", "another word in its place"))
-        elif token.low in lex.METRICS and not any(t.low in lex.METRICS for t in aligned.claim.content if t is not token):
+        elif token.low in lex.METRICS and token.low not in _VAGUE and not any(t.low in lex.METRICS for t in aligned.claim.content if t is not token):
             out.append(Finding("wording", OPEN, f"“{token.text}”", "nothing that says so", "the measured quantity"))
         else:
             out.append(Finding("wording", OPEN, f"“{token.text}”", "nothing that says so"))
     return out
+
+
+_VAGUE = frozenset("size score scores rate rates performance speed quality time times gain gains improvement improvements usage level frequency success win exact".split())
 
 
 def _in_its_place(aligned: Aligned, at: int, used: set[int]) -> Token | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sovereign.kernel.language.scan import Scan
 from sovereign.kernel.verify import findings as f
+from sovereign.kernel.verify.copy import Copy, compare
 from sovereign.kernel.verify.align import Aligned, align, weight
 from sovereign.kernel.verify.units import Unit
 from sovereign.records import Verdict
@@ -32,6 +33,7 @@ class UnitRuling:
     own: float
     findings: tuple[f.Finding, ...]
     notes: tuple[str, ...]
+    literal: float = 0.0  # share of the claim that the unit repeats word for word; 0 when it is no near-copy
     bound: tuple[int, ...] = ()  # offsets in the unit's plain text of the figures that the claim's are bound to
 
     @property
@@ -53,6 +55,9 @@ def examine(claim: Scan, unit: Unit) -> UnitRuling:
     aligned = align(claim, unit)
     if aligned.own_coverage < 0.2:
         return UnitRuling(unit, Verdict.NOT_FOUND, aligned.coverage, aligned.own_coverage, (), ())
+    literal = compare(claim, unit) if aligned.own_coverage >= 0.5 else None
+    if literal is not None:
+        return UnitRuling(unit, _of_copy(literal), aligned.coverage, aligned.own_coverage, literal.findings, (), literal=literal.ratio)
     value_findings, bound = f.values(aligned)
     side_findings = f.sides(aligned)
     found = [
@@ -63,7 +68,17 @@ def examine(claim: Scan, unit: Unit) -> UnitRuling:
     if any(x.kind == f.TURNED for x in side_findings):
         found = [x for x in found if x.kind != f.TURNED and not (x.slot == "direction" and x.kind == f.CONTRADICTS)]
     verdict = decide(aligned, found, bound)
-    return UnitRuling(unit, verdict, aligned.coverage, aligned.own_coverage, tuple(found), tuple(bound.notes), _results(aligned, bound))
+    return UnitRuling(unit, verdict, aligned.coverage, aligned.own_coverage, tuple(found), tuple(bound.notes), bound=_results(aligned, bound))
+
+
+def _of_copy(copy: Copy) -> Verdict:
+    """A near-copy: contradicted, open or qualified by what was changed; supported when nothing that counts was."""
+    kinds = {x.kind for x in copy.findings}
+    if f.CONTRADICTS in kinds:
+        return Verdict.CONTRADICTED
+    if f.OPEN in kinds:
+        return Verdict.UNRESOLVED
+    return Verdict.QUALIFIED if f.QUALIFIES in kinds else Verdict.SUPPORTED
 
 
 def _results(aligned: Aligned, bound: f.Bound) -> tuple[int, ...]:

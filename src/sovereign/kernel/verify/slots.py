@@ -42,7 +42,10 @@ def best_unit(text: str, units: Units) -> UnitRuling | None:
     rulings = [examine(plain, unit) for unit in order]
     if not rulings:
         return None
-    best = max(rulings, key=lambda r: (r.rank, -r.unit.start))
+    copies = [r for r in rulings if r.literal]
+    best = max(copies or rulings, key=lambda r: (r.rank, -r.unit.start))
+    if copies:
+        return best
     if best.verdict not in (Verdict.SUPPORTED, Verdict.QUALIFIED):
         pairs = [
             r

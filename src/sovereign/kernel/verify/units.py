@@ -185,15 +185,20 @@ def resolve(sentence: str, topic: str) -> tuple[str, str]:
 
 def _subject_name(sentence: str) -> str:
     """The name that a sentence is about: the first one that no preposition governs, before any pronoun."""
-    previous = ""
+    governed = False
     for token in scan(sentence).tokens:
         if token.low in {"it", "its", "they", "their", "we", "our"}:
             return ""
-        if token.kind == "n" and previous not in _AFTER_PREPOSITION:
+        if token.kind == "n" and not governed:
             return token.text
-        if token.low not in {"the", "a", "an"}:
-            previous = token.low
+        if token.low in _AFTER_PREPOSITION or token.low == "compared":
+            governed = True
+        elif token.low == "," or token.low in _FINITE:
+            governed = False
     return ""
+
+
+_FINITE = frozenset("is are was were has have had does can will".split())
 
 
 def _of_passage(passage: Passage, title: str, short_forms: tuple[tuple[re.Pattern[str], str], ...]) -> list[Unit]:

@@ -1,0 +1,199 @@
+"""Near-copies: when a claim repeats a sentence almost word for word, every changed word is weighed. Imports the shared language reading and findings.
+
+A moved phrase is no change when it is an adverbial (it opens with a preposition or a subordinator); anything else that stands in another place is.
+Refuses to guess: a replaced word that is no known equivalent leaves the claim open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from sovereign.kernel.language import lexicon as lex
+from sovereign.kernel.language.scan import Scan, Token
+from sovereign.kernel.language.words import negated_pair, opposite, polarity, same_meaning
+from sovereign.kernel.verify import findings as f
+from sovereign.kernel.verify.units import Unit
+from sovereign.kernel.verify.values import Agreement, agree, shown
+from sovereign.records import Relation
+
+LITERAL = 0.72  # share of the claim's tokens that the sentence repeats in place: from here on it is a near-copy
+LEAST = 5  # tokens; shorter claims are compared by their slots
+_FREE = frozenset(
+    """the a an that which this these those there it its they their we our us also and then thus hence therefore so here is are was were be been being has have had do does did
+    of in on for by to at as with into i.e e.g namely both further furthermore moreover additionally finally specifically particularly indeed however consequently notably""".split()
+)
+_STANDS_FOR = frozenset("we our us it its they their this the method approach model system framework technique paper work i ours proposed".split())
+_ADVERBIAL = frozenset(
+    """on in at for with under when while whereas after before during across by as if since because given using unlike like among within without through via despite although
+    though from to compared relative overall throughout over until once where through toward towards against between per""".split()
+)
+_SOFTENERS = lex.HEDGES | frozenset("can could may might".split())
+_LIMITS = lex.PARTIAL | frozenset("average averaged mean median maximum minimum best worst up".split())
+
+
+@dataclass(frozen=True)
+class Copy:
+    """How literally a unit is repeated, and what was changed."""
+
+    ratio: float
+    findings: tuple[f.Finding, ...]
+
+
+def compare(claim: Scan, unit: Unit) -> Copy | None:
+    """The changes between a near-copy and its source; None when the claim is no near-copy of the unit."""
+    source = unit.scanned
+    mine = [t for t in claim.tokens if t.kind != "p"]
+    theirs = [t for t in source.tokens if t.kind != "p"]
+    if len(mine) < LEAST or unit.table is not None:
+        return None
+    matcher = SequenceMatcher(None, [_key(t) for t in theirs], [_key(t) for t in mine], autojunk=False)
+    opcodes = matcher.get_opcodes()
+    kept = sum(j2 - j1 for tag, _, _, j1, j2 in opcodes if tag == "equal")
+    opcodes, moved = _moves(opcodes, theirs, mine)
+    ratio = (kept + moved) / len(mine)
+    if ratio < LITERAL:
+        return None
+    found: list[f.Finding] = []
+    for tag, i1, i2, j1, j2 in opcodes:
+        if tag == "equal":
+            continue
+        found += _changed(claim, source, unit, theirs[i1:i2], mine[j1:j2])
+        found += _left_out(theirs[i1:i2], mine[j1:j2], edge=i1 == 0 or i2 == len(theirs))
+    return Copy(ratio, tuple(found))
+
+
+def _key(token: Token) -> str:
+    value = token.value
+    if value is None:
+        return token.key if token.kind == "n" else token.low
+    return f"#{value.low:.6g}|{value.high:.6g}|{value.unit}|{value.relation}|{value.spread}"
+
+
+_Op = tuple[str, int, int, int, int]
+
+
+def _moves(opcodes: list[_Op], theirs: list[Token], mine: list[Token]) -> tuple[list[_Op], int]:
+    """Takes one moved adverbial out of the changes: an inserted run that stands, word for word, in a left-out run."""
+    extra = [(k, op) for k, op in enumerate(opcodes) if op[0] in ("insert", "replace")]
+    missing = [(k, op) for k, op in enumerate(opcodes) if op[0] in ("delete", "replace")]
+    for k, (_, i1, i2, j1, j2) in extra:
+        run = [_key(t) for t in mine[j1:j2]]
+        if len(run) < 2 or not (_adverbial(mine[j1]) or (j1 > 0 and _adverbial(mine[j1 - 1]))):
+            continue
+        for m, (_, a1, a2, b1, b2) in missing:
+            other = [_key(t) for t in theirs[a1:a2]]
+            at = next((x for x in range(len(other) - len(run) + 1) if other[x : x + len(run)] == run), None)
+            if m == k or at is None:
+                continue
+            out = list(opcodes)
+            out[k] = ("delete", i1, i2, j2, j2)
+            rest = [("delete", a1, a1 + at, b1, b1), ("replace", a1 + at + len(run), a2, b1, b2)]
+            out[m : m + 1] = [op for op in rest if op[1] < op[2] or op[3] < op[4]]
+            return out, len(run)
+    return opcodes, 0
+
+
+def _adverbial(token: Token) -> bool:
+    return token.low in _ADVERBIAL
+
+
+def _changed(claim: Scan, source: Scan, unit: Unit, old: list[Token], new: list[Token]) -> list[f.Finding]:
+    """One finding per word of the claim that is new and not equivalent to what it replaced."""
+    out = []
+    free = list(old)
+    for token in new:
+        equal = next((t for t in free if _equivalent(token, t)), None)
+        if equal is not None:
+            free.remove(equal)
+            continue
+        if token.low in _FREE or (token.weak and not _stranger(token, free)) or _named_here(token, unit, old):
+            continue
+        out.append(_finding(claim, source, token, free))
+    return out
+
+
+def _stranger(token: Token, free: list[Token]) -> bool:
+    return any(opposite(token.low, t.low) for t in free)
+
+
+def _equivalent(a: Token, b: Token) -> bool:
+    if a.value is not None and b.value is not None:
+        strict = a.value.unit == b.value.unit or {a.value.unit, b.value.unit} == {"", "percent"} and a.value.raw != b.value.raw
+        return strict and agree(a.value, b.value, signed=True) is Agreement.EQUAL
+    if a.kind == "n" or b.kind == "n":
+        return a.key == b.key or a.low == b.low
+    if a.value is not None or b.value is not None:
+        return False
+    if a.low in lex.NEGATIONS or b.low in lex.NEGATIONS or a.low in lex.UNIVERSAL or a.low in _LIMITS:
+        return a.low == b.low
+    return a.key == b.key or (same_meaning(a.low, b.low) and not opposite(a.low, b.low))
+
+
+def _named_here(token: Token, unit: Unit, old: list[Token]) -> bool:
+    """A name, or a word of its phrase, put where the source says "we", "it" or "our method", when the document speaks of that name."""
+    if not all(t.low in _STANDS_FOR for t in old):
+        return False
+    if token.kind == "n":
+        return bool(old) and (token.key == unit.topic or any(t.key == token.key for t in f.scan(unit.around).names))
+    if token.kind != "w" or polarity(token.low) or token.low in lex.NEGATIONS | lex.UNIVERSAL | lex.HEDGES | _LIMITS:
+        return False
+    return any(token.key in f.scan(text).stems for text in (unit.around, unit.before) if text)
+
+
+def _finding(claim: Scan, source: Scan, token: Token, free: list[Token]) -> f.Finding:
+    """What a new word means for the claim, by its kind and by what it replaced."""
+    if token.value is not None:
+        other = next((t for t in free if t.value is not None), None)
+        if other is None or other.value is None:
+            return f.Finding("value", f.OPEN, shown(token.value), "no such value here")
+        agreement = agree(token.value, other.value)
+        if agreement in (Agreement.QUALIFIED, Agreement.FINER):
+            kind = f.QUALIFIES if Relation.UP_TO in (token.value.relation, other.value.relation) or agreement is Agreement.FINER else f.CONTRADICTS
+            return f.Finding("value", kind, shown(token.value), shown(other.value), "the relation differs")
+        slot = "unit" if agreement is not Agreement.OFF or _figure(token) == _figure(other) else "condition" if f.head_of(claim, token) else "value"
+        return f.Finding(slot, f.CONTRADICTS, shown(token.value), shown(other.value))
+    if token.low in lex.NEGATIONS:
+        return f.Finding("negation", f.CONTRADICTS, f"“{token.text}”", _phrase(free) or "no such denial")
+    if token.kind == "n":
+        other = next((t for t in free if t.kind == "n"), None) or next((t for t in free if t.content), None)
+        if other is not None:
+            return f.Finding(f.name_slot(claim, token), f.CONTRADICTS, token.text, other.text)
+        return f.Finding(f.name_slot(claim, token), f.OPEN, token.text, "no such name here")
+    other = next((t for t in free if opposite(token.low, t.low)), None)
+    if other is not None:
+        slot = "negation" if negated_pair(token.low, other.low) else "direction" if polarity(token.low) and polarity(other.low) else "condition"
+        return f.Finding(slot, f.CONTRADICTS, f"“{token.text}”", f"“{other.text}”")
+    if token.low in lex.UNIVERSAL or token.low in _LIMITS:
+        return f.Finding("scope", f.QUALIFIES, f"“{token.text}”", _phrase(free) or "nothing so wide")
+    if token.low in _SOFTENERS:
+        return f.Finding("hedge", f.QUALIFIES, f"“{token.text}”", _phrase(free) or "it outright") if free else f.Finding("wording", f.NOTED, "", "")
+    slot = "direction" if polarity(token.low) else "wording"
+    return f.Finding(slot, f.OPEN, f"“{token.text}”", _phrase(free) or "nothing that says so", "changed in an otherwise literal copy")
+
+
+def _figure(token: Token) -> str:
+    return "".join(c for c in token.text if c.isdigit() or c == ".")
+
+
+def _phrase(tokens: list[Token]) -> str:
+    return f"“{' '.join(t.text for t in tokens[:5])}”" if tokens else ""
+
+
+def _left_out(old: list[Token], new: list[Token], *, edge: bool) -> list[f.Finding]:
+    """Denials, hedges and limits that the claim drops. A whole clause left out at an edge takes its own hedges with it."""
+    if len(old) > 6 and edge:
+        return []
+    said = {t.low for t in new}
+    out = []
+    for k, token in enumerate(old):
+        after = old[k + 1].low if k + 1 < len(old) else ""
+        if token.low in said or any(same_meaning(token.low, s) for s in said if s not in _FREE and token.low not in lex.NEGATIONS):
+            continue
+        if token.low in lex.NEGATIONS and after not in {"only", "just", "merely"} and len(old) <= 4:
+            out.append(f.Finding("negation", f.CONTRADICTS, _phrase(new) or "it without the denial", f"“{token.text}”"))
+        elif token.low in _SOFTENERS and len(old) <= 6:
+            out.append(f.Finding("hedge", f.QUALIFIES, _phrase(new) or "it outright", f"“{token.text}”"))
+        elif token.low in _LIMITS and token.low not in {"best", "worst", "up"} and len(old) <= 3:
+            out.append(f.Finding("scope", f.QUALIFIES, _phrase(new) or "it without limit", f"“{token.text}”"))
+    return out
