@@ -377,3 +377,20 @@ def test_probe_says_who_can_be_reached(tmp_path: Path) -> None:
     assert {r["name"]: r["reachable"] for r in rows} == {"arxiv": True, "semantic_scholar": False, "openalex": True, "crossref": True}
     failed = next(r for r in rows if r["name"] == "semantic_scholar")
     assert failed["last_failure"]["reason"] == "Semantic Scholar did not answer (503)." and failed["mend"]
+
+
+def test_a_name_that_resolves_into_a_private_network_leads_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One private address among public ones is enough; a name that does not resolve leads nowhere."""
+    import socket
+
+    from sovereign.sources._body import leads_inside
+
+    def resolve(host: str, port: int, *args: Any, **options: Any) -> list[Any]:
+        if host == "gone.example":
+            raise socket.gaierror("no such name")
+        found = {"inside.example": ["8.8.8.8", "10.0.0.7"], "outside.example": ["8.8.8.8"]}[host]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, port)) for a in found]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    led = {h: asyncio.run(leads_inside(h, 443)) for h in ("inside.example", "outside.example", "gone.example", "localhost", "127.1.2.3")}
+    assert led == {"inside.example": True, "outside.example": False, "gone.example": False, "localhost": True, "127.1.2.3": True}
