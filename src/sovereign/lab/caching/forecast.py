@@ -22,7 +22,7 @@ class Forecast:
     """ids int (T, L, M): experts expected by row t in layer l, most likely first; score float (T, L, M) or None (all alike).
 
     distance: layers ahead at which it is known; 0 means that the whole path is known before layer 0 runs (a routing path predictor).
-    seconds_per_token and nbytes: what the predictor costs. recall is filled in by whoever trained it, on held-out requests.
+    seconds_per_step, seconds_per_token, nbytes: what the predictor costs. Entries of -1 name nobody.
     """
 
     name: str
@@ -30,7 +30,13 @@ class Forecast:
     score: NDArray[np.floating[Any]] | None = None
     distance: int = 0
     seconds_per_token: float = 0.0
+    seconds_per_step: float = 0.0
     nbytes: int = 0
+
+    def seconds(self, events: Events) -> NDArray[np.float64]:
+        """The predictor's time in each step (S,)."""
+        seconds: NDArray[np.float64] = self.seconds_per_step + events.step_tokens.astype(np.float64) * self.seconds_per_token
+        return seconds
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,12 @@ def merge(n: int, parts: list[Predicted]) -> Predicted:
     hi = np.concatenate([p.row_offsets[1:] + base[i] for i, p in enumerate(parts)])
     order = np.argsort(at, kind="stable")
     return _pack(n, at[order], to[order], np.concatenate([p.ids for p in parts]), lo[order], hi[order])
+
+
+def only(n: int, known: Predicted, keep: NDArray[np.bool_]) -> Predicted:
+    """The rows where `keep` is true."""
+    at = np.repeat(np.arange(n), np.diff(known.offsets))[keep]
+    return _pack(n, at, known.targets[keep], known.ids, known.row_offsets[:-1][keep], known.row_offsets[1:][keep])
 
 
 def _pack(n: int, at: Ints, to: Ints, pool: NDArray[np.int32], lo: Ints, hi: Ints) -> Predicted:

@@ -16,6 +16,8 @@ KEYS = {"lru": 0, "lfu": 1, "lfru": 2, "static": 3, "belady": 4, "expected": 5, 
 LRU, LFU, LFRU, STATIC, BELADY, EXPECTED, STALE, FIFO = range(8)
 HITS, LATE, MISSES, DEMAND, PREFETCH, WASTED, BYPASSED, PEAK, STREAMED, HORIZON = range(10)
 FAR = 1 << 60
+FORGET = 0.1  # weight of the present step in an expert's running rate of use; ours
+RATE_FLOOR = 1e-4
 
 
 class Rules(NamedTuple):
@@ -61,7 +63,8 @@ class Trace(NamedTuple):
 
 class State(NamedTuple):
     """The fast tier. where: slot of each expert or -1; ready: when its copy is complete; needed: stamp of the last event that needs it;
-    flag, aim: fetched ahead and unused, for which event; following: its true next event (oracles); lists, counts, listed, valid: what is
+    rate, seen: running share of steps that use an expert, and when it was
+    brought up to date; flag, aim: fetched ahead and unused, for which event; following: its true next event (oracles); lists, counts, listed, valid: what is
     predicted for each layer of this step and the next (by parity)."""
 
     slots: NDArray[np.int32]
@@ -76,6 +79,8 @@ class State(NamedTuple):
     aim: NDArray[np.int64]
     following: NDArray[np.int64]
     weights: NDArray[np.float64]
+    rate: NDArray[np.float64]
+    seen: NDArray[np.int64]
     lists: NDArray[np.int32]
     counts: NDArray[np.int64]
     listed: NDArray[np.int8]
@@ -100,6 +105,8 @@ def fresh(rules: Rules, events: int, weights: NDArray[np.float64]) -> State:
         aim=np.zeros(total, np.int64),
         following=np.full(total, events, np.int64),
         weights=weights,
+        rate=np.maximum(weights, RATE_FLOOR),
+        seen=np.zeros(total, np.int64),
         lists=np.zeros((2, rules.layers, rules.experts), np.int32),
         counts=np.zeros((2, rules.layers), np.int64),
         listed=np.zeros((2, total), np.int8),
@@ -124,6 +131,14 @@ def wanted_at(e, now, layers, experts, valid, listed):  # type: ignore[no-untype
 
 
 @compiled
+def expected(e, now, layers, experts, rate, seen):  # type: ignore[no-untyped-def]
+    """Events until `e` is expected to be used: layers to its next turn, then a step for each that a running rate of use lets pass."""
+    ahead = (e // experts - now % layers) % layers
+    share = max(rate[e] * (1.0 - FORGET) ** (now // layers - seen[e]), RATE_FLOOR)
+    return ahead + layers * (1.0 / share - 1.0)
+
+
+@compiled
 def retention(e, now, ru, st):  # type: ignore[no-untyped-def]
     """High stays. Unpredicted experts by key; predicted ones above all of them, the nearest highest."""
     if ru.mode == BELADY:
@@ -133,8 +148,7 @@ def retention(e, now, ru, st):  # type: ignore[no-untyped-def]
         if target < FAR:
             return 1e15 - float(target)
     if ru.mode == EXPECTED:
-        ahead = (e // ru.experts - now % ru.layers) % ru.layers
-        return -(ahead + ru.layers * st.weights[e])
+        return -expected(e, now, ru.layers, ru.experts, st.rate, st.seen)
     if ru.mode == STALE and st.flag[e]:
         return st.key[e] + (1e12 if st.aim[e] >= now else -1e12)  # fetched ahead: fresh until its layer has passed, then the stalest
     if ru.mode == FIFO:
@@ -161,7 +175,7 @@ def prefetch_victim(group, target, first, start, stamp, ru, st):  # type: ignore
     """Whose slot a prefetch for `target` may take: nobody's that is needed now, still arriving, or wanted no later; -1 for none."""
     slots, needed, ready, following, valid, listed = st.slots[group], st.needed, st.ready, st.following, st.valid, st.listed
     mode, protect, layers, experts = ru.mode, ru.protect, ru.layers, ru.experts
-    key, weights, here, flag, aim = st.key, st.weights, first % ru.layers, st.flag, st.aim
+    key, rate, seen, flag, aim = st.key, st.rate, st.seen, st.flag, st.aim
     best, low = -1, 0.0
     for k in range(st.used[group]):
         v = slots[k]
@@ -180,7 +194,7 @@ def prefetch_victim(group, target, first, start, stamp, ru, st):  # type: ignore
             if wanted < FAR:
                 x = 1e15 - float(wanted)
             elif mode == EXPECTED:
-                x = -((v // experts - here) % layers + layers * weights[v])
+                x = -expected(v, first, layers, experts, rate, seen)
             elif mode <= STATIC:
                 x = key[v]
             else:
@@ -265,6 +279,10 @@ def touch(e, a, i, n, ru, st, future):  # type: ignore[no-untyped-def]
         st.key[e] = now + (np.log1p(np.exp(st.key[e] - now)) if st.key[e] > 0.0 else 0.0) + 1e-9
     elif ru.mode == BELADY:
         st.following[e] = future[a]
+    elif ru.mode == EXPECTED:
+        step = i // ru.layers
+        st.rate[e] = st.rate[e] * (1.0 - FORGET) ** (step - st.seen[e]) + FORGET
+        st.seen[e] = step
 
 
 @compiled

@@ -20,14 +20,9 @@ from sovereign.errors import LabInput
 from sovereign.lab.caching.events import Routes
 from sovereign.lab.caching.forecast import Forecast
 
-LAUNCH_S = 2e-5  # fixed time of one small pass of a predictor on an accelerator; declared, not measured
+LAUNCH_S = 1e-5  # one small operation on an accelerator; declared, not measured
 THROUGHPUT = 1e13  # FLOP/s a predictor of this size reaches; declared
-BANDWIDTH = 1e12  # bytes/s its weights are read with; declared
-
-
-def declared_seconds(flops: float, nbytes: int) -> float:
-    """Seconds per token of a predictor in the modelled totals: the slower of arithmetic and reading its weights, plus a launch."""
-    return LAUNCH_S + max(flops / THROUGHPUT, nbytes / BANDWIDTH)
+PATH_LAUNCHES = 10  # operations of the path predictor's one layer and its heads
 
 
 @dataclass(frozen=True)
@@ -150,17 +145,22 @@ def fit_path(train: Routes, vocab: int, *, steps: int, seed: int = 0, width: int
 
 
 @torch.no_grad()
-def path_forecasts(model: RoutingPathPredictor, test: Routes, *, names: int | None = None) -> dict[str, Forecast]:
-    """Forecasts "path" and "path_next" for every row of `test` (row t of "path_next" speaks of the token after t)."""
+def path_forecasts(model: RoutingPathPredictor, test: Routes, *, names: int | None = None, threshold: float = 0.0) -> dict[str, Forecast]:
+    """Forecasts "path" and "path_next" for every row of `test` (row t of "path_next" speaks of the token after t).
+
+    `names` experts per layer (default: as many as are chosen), those below `threshold` left out.
+    """
     data = sequences(test)
     k = names or test.chosen
-    seconds = declared_seconds(model.flops, 0)
     out = {}
     logits = [model(data.tokens[i : i + 32]) for i in range(0, data.shape[0], 32)]
     for index, name in enumerate(("path", "path_next")):
         probability = torch.cat([pair[index] for pair in logits]).sigmoid().flatten(0, 1)
         score, ids = probability.topk(k, dim=-1)
-        out[name] = Forecast(name, ids.to(torch.int16).numpy(), score.numpy(), 0, seconds, model.nbytes)
+        ids = ids.masked_fill(score < threshold, -1)
+        out[name] = Forecast(
+            name, ids.to(torch.int16).numpy(), score.numpy(), 0, model.flops / THROUGHPUT, PATH_LAUNCHES * LAUNCH_S, model.nbytes
+        )
     return out
 
 
@@ -169,7 +169,7 @@ def table_forecast(train: Routes, test: Routes, vocab: int) -> Forecast:
     table = token_table(sequences(train), vocab)
     score, ids = table[sequences(test).tokens].flatten(0, 1).topk(test.chosen, dim=-1)
     nbytes = table.numel() * 2
-    return Forecast("path", ids.to(torch.int16).numpy(), score.numpy(), 0, LAUNCH_S, nbytes)
+    return Forecast("path", ids.to(torch.int16).numpy(), score.numpy(), 0, 0.0, LAUNCH_S, nbytes)
 
 
 # --- gates on earlier states ---
@@ -209,7 +209,7 @@ def speculative(test: States, k: int, distance: int = 1) -> Forecast:
     guess = torch.full_like(test.logits, -torch.inf)
     guess[:, distance:] = torch.einsum("tld,led->tle", test.x[:, :-distance], test.gates[distance:])
     experts, width = test.gates.shape[1:]
-    return _forecast(f"gate_{distance}", guess, k, distance, declared_seconds(2.0 * experts * width * test.gates.shape[0], 0), 0)
+    return _forecast(f"gate_{distance}", guess, k, distance, 2.0 * experts * width * test.gates.shape[0], 0)
 
 
 def probe(train: States, test: States, k: int, distance: int = 1, ridge: float = 10.0) -> Forecast:
@@ -225,17 +225,18 @@ def probe(train: States, test: States, k: int, distance: int = 1, ridge: float =
         guess[:, layer] = _with_one(test.x[:, layer - distance]) @ solved
     experts = test.logits.shape[2]
     nbytes = 2 * (layers - distance) * (width + 1) * experts
-    return _forecast(f"gate_{distance}", guess, k, distance, declared_seconds(2.0 * width * experts * layers, 0), nbytes)
+    return _forecast(f"gate_{distance}", guess, k, distance, 2.0 * width * experts * layers, nbytes)
 
 
 def _with_one(x: Tensor) -> Tensor:
     return torch.cat((x, torch.ones(len(x), 1)), dim=1)
 
 
-def _forecast(name: str, guess: Tensor, k: int, distance: int, seconds: float, nbytes: int) -> Forecast:
+def _forecast(name: str, guess: Tensor, k: int, distance: int, flops: float, nbytes: int) -> Forecast:
     score, ids = guess.softmax(-1).nan_to_num(0.0).topk(k, dim=-1)
     ids = ids.masked_fill(guess.amax(-1, keepdim=True) == -torch.inf, -1)
-    return Forecast(name, ids.to(torch.int16).numpy(), score.numpy(), distance, seconds, nbytes)
+    launches = (guess.shape[1] - distance) * LAUNCH_S  # one small product per layer and step
+    return Forecast(name, ids.to(torch.int16).numpy(), score.numpy(), distance, flops / THROUGHPUT, launches, nbytes)
 
 
 def all_forecasts(

@@ -34,6 +34,7 @@ POLICIES: dict[str, str] = {
         "pregated_oracle",
         "pregated_probe",
         "expertflow_a",
+        "expertflow_a_refined",
         "expertflow_b",
         "belady",
         "belady_forced",
@@ -101,11 +102,3 @@ def load(name: str) -> Policy:
 
 def prepare(name: str, case: Case) -> Strategy:
     return load(name).prepare(case)
-
-
-def expected_wait(case: Case) -> NDArray[np.float64]:
-    """Steps until an expert that is used in a share p of the steps is used again: 1/p - 1 (L*E,); half a use for the never seen."""
-    popularity = case.popularity
-    if popularity is None:
-        return np.zeros(case.events.layers * case.events.experts)
-    return 1.0 / np.maximum(popularity, 0.5 / max(2, case.events.steps)) - 1.0

@@ -2,7 +2,8 @@
 
 Claim: one forward prediction fills a small cache with what comes, in the order it comes. Source: arXiv 2410.17954 section 3 (routing path
 predictor, predictive locality-aware expert caching, real-time correction, dual-batch pipeline). Setup: predicted experts are fetched nearest
-layer first; slots of finished layers are free for later ones, kept by expected time of next use (ours: the paper leaves it open); with
+layer first; slots of finished layers are free for later ones, kept by expected time of next use (a running rate of use, started from
+popularity on other requests; ours, the paper leaves it open); with
 `dual` two batches take turns and the predictor runs behind the other batch, else its time is exposed. Falsified if: with a perfect predictor it has
 fewer hits than LRU at equal slots.
 """
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from sovereign.lab.caching import forecast
 from sovereign.lab.caching.events import Events
-from sovereign.lab.caching.policies import Case, expected_wait
+from sovereign.lab.caching.policies import Case
 from sovereign.lab.caching.timeline import Strategy
 
 NAME = "expertflow_a"
@@ -35,10 +36,10 @@ def prepare(case: Case) -> Strategy:
         scope="global",
         slots=case.in_all,
         admission="bypass",
-        weights=expected_wait(case),
+        weights=case.popularity,
         predicted=predicted,
         horizon=2 * events.layers,
-        predictor_s=events.step_tokens * path.seconds_per_token,
+        predictor_s=path.seconds(events),
         pipelined=case.dual,
         predictor_bytes=path.nbytes,
     )

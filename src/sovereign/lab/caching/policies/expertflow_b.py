@@ -38,7 +38,7 @@ def prepare(case: Case) -> Strategy:
         issue="gate",
         horizon=min(first, max(reach)),
         adaptive=True,
-        predictor_s=events.step_tokens * sum(g.seconds_per_token for g in guesses),
+        predictor_s=np.sum([g.seconds(events) for g in guesses], axis=0),
         predictor_bytes=sum(g.nbytes for g in guesses),
     )
 

@@ -28,5 +28,5 @@ def prepare(case: Case) -> Strategy:
         issue="gate",
         horizon=1,
         protect=False,
-        predictor_s=case.events.step_tokens * guess.seconds_per_token,
+        predictor_s=guess.seconds(case.events),
     )

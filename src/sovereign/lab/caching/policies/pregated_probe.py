@@ -24,6 +24,6 @@ def prepare(case: Case) -> Strategy:
         predicted=forecast.known_before(case.events, sets, 1),
         issue="gate",
         horizon=1,
-        predictor_s=case.events.step_tokens * guess.seconds_per_token,
+        predictor_s=guess.seconds(case.events),
         predictor_bytes=guess.nbytes,
     )
