@@ -1,6 +1,6 @@
 """Merging the experts of a trained model by how its router treats them, then optional low-rank compression (MC-SMoE, arXiv 2310.01334).
 
-Imports torch, scipy lazily (assignment), the scene model. Refuses groups that keep no expert or more than there are. Not done here: the
+Imports torch and the routers. Refuses groups that keep no expert or more than there are. Not done here: the
 pruned sparse part S and the distillation that repairs quality, so figures are those of merging alone, before repair.
 
 Axis letters: L layers, E experts, G kept experts, T calibration tokens, D width, F expert width.
@@ -58,14 +58,44 @@ def aligned(gate_up_GD: Tensor, down_DF: Tensor, like_gate_up: Tensor, like_down
 
     gate_up (2F, D): gate rows first. Without this, averaging two equal experts with different unit orders destroys both.
     """
-    from scipy.optimize import linear_sum_assignment
-
     f = down_DF.shape[1]
     rows = torch.cat((gate_up_GD[:f], gate_up_GD[f:], down_DF.T), dim=1)
     wanted = torch.cat((like_gate_up[:f], like_gate_up[f:], like_down.T), dim=1)
-    _, column = linear_sum_assignment((wanted @ rows.T).double().cpu().numpy(), maximize=True)
-    order = torch.as_tensor(column, device=down_DF.device)
+    order = torch.tensor(best_assignment((wanted @ rows.T).double().cpu().tolist()), device=down_DF.device)
     return torch.cat((gate_up_GD[:f][order], gate_up_GD[f:][order])), down_DF[:, order]
+
+
+def best_assignment(score: list[list[float]]) -> list[int]:
+    """The column of each row in the one-to-one assignment of largest total score (Hungarian method, shortest augmenting paths, O(n^3))."""
+    n = len(score)
+    row_potential, column_potential, row_of = [0.0] * (n + 1), [0.0] * (n + 1), [0] * (n + 1)
+    for row in range(1, n + 1):
+        row_of[0], column = row, 0
+        least, previous, done = [float("inf")] * (n + 1), [0] * (n + 1), [False] * (n + 1)
+        while row_of[column]:
+            done[column] = True
+            current, step, following = row_of[column], float("inf"), 0
+            for j in range(1, n + 1):
+                if done[j]:
+                    continue
+                slack = -score[current - 1][j - 1] - row_potential[current] - column_potential[j]
+                if slack < least[j]:
+                    least[j], previous[j] = slack, column
+                if least[j] < step:
+                    step, following = least[j], j
+            for j in range(n + 1):
+                if done[j]:
+                    row_potential[row_of[j]] += step
+                    column_potential[j] -= step
+                else:
+                    least[j] -= step
+            column = following
+        while column:
+            row_of[column], column = row_of[previous[column]], previous[column]
+    out = [0] * n
+    for j in range(1, n + 1):
+        out[row_of[j] - 1] = j - 1
+    return out
 
 
 def merge_layer(gate_up: Tensor, down: Tensor, groups: LayerGroups, usage_E: Tensor, align: bool = True) -> tuple[Tensor, Tensor]:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from sovereign.errors import MissingExtra
 from sovereign.lab.statistics import binomial_interval, mean_t_interval
 from sovereign.lab.vision.arms import INFERENCE_BUDGETS, SeedResult
 from sovereign.lab.vision.compare import compare
-from sovereign.lab.vision.pictures import Point, Times, TrafficBar, latency, modality_maps, pareto
+from sovereign.lab.vision.pictures import Point, Times, TrafficBar, latency, modality_maps, pareto, pareto_and_rows
 from sovereign.lab.vision.pictures import traffic as traffic_figure
 from sovereign.lab.vision.plan import Plan
 from sovereign.lab.vision.tasks import KINDS, VQA
@@ -43,15 +44,22 @@ SHOWN = (
     (2, "sample", "sorted", "all"),
     (4, "modality", "sorted", "all"),
 )
+SHOWN_AT_OTHER_BUDGETS = ((2, "modality", "sorted", "all"),)
 
 
 def collect(plan: Plan, raw: Raw, out: Path) -> tuple[tuple[Measurement, ...], tuple[str, ...]]:
+    """Measurements, and the names of the figures written into `out`; without matplotlib no figures, which raw.limits then says."""
     made = [*_priors(plan, raw)]
     for name, results in raw.arms.items():
         made += [*_scores(plan, raw, name, results), *_routing(plan, name, results), *_traffic(plan, name, results)]
     made += [*_comparisons(plan, raw), *_relative_traffic(plan, raw), *_budgets(plan, raw), *_merging(plan, raw)]
     made += [*_gaps(raw), *_replays(raw), *_nlvr(raw), *_timings(raw)]
-    return tuple(made), tuple(f for f in _figures(plan, raw, out) if f)
+    try:
+        figures = tuple(f for f in _figures(plan, raw, out) if f)
+    except MissingExtra as missing:
+        raw.limits.append(f"Figures were not drawn: {missing.line()}")
+        figures = ()
+    return tuple(made), figures
 
 
 def _values(results: Sequence[SeedResult], key: str) -> list[float]:
@@ -114,7 +122,7 @@ def _routing(plan: Plan, name: str, results: Sequence[SeedResult]) -> Iterator[M
 
 
 def _traffic(plan: Plan, name: str, results: Sequence[SeedResult]) -> Iterator[Measurement]:
-    for key in SHOWN:
+    for key in SHOWN if name.endswith(f".b{plan.base_budget:.2f}") else SHOWN_AT_OTHER_BUDGETS:
         rows = [r.traffic[key] for r in results if key in r.traffic]
         if not rows:
             continue
@@ -257,13 +265,8 @@ def _figures(plan: Plan, raw: Raw, out: Path) -> Iterator[str | None]:
     seeds = f"{plan.seeds} seeds, 95 % intervals" if plan.seeds > 1 else "one seed: no comparison"
     if "vqa" in plan.tasks:
         points = _points(raw, lambda name, results: float(np.mean(_values(results, "mflops_per_token"))))
-        yield pareto(
-            out / "accuracy_flops",
-            points,
-            xlabel="forward MFLOP per token, counted",
-            ylabel="VQA accuracy, held-out scenes",
-            title=f"Accuracy and compute ({seeds})",
-            prior=prior,
+        yield pareto_and_rows(
+            out / "accuracy_flops", points, budget=plan.base_budget, core=plan.core, title=f"Accuracy and compute ({seeds})", prior=prior
         )
         largest = max(plan.batches)
         points = _points(raw, lambda name, _r: next((t.words_per_s for t in raw.timings.get(name, ()) if t.batch == largest), None))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sovereign.lab.figures import FAINT, PALETTE, canvas
+from sovereign.lab.figures import FAINT, PALETTE, Bar, canvas, intervals
 
 # One colour and marker per family, so that the same strategy looks the same in every figure.
 LOOK: dict[str, tuple[str, str]] = {
@@ -47,31 +47,59 @@ class Point:
     interval: tuple[float, float] | None
 
 
-def pareto(
-    path: Path, points: Sequence[Point], *, xlabel: str, ylabel: str, title: str, prior: float | None, log: bool = False
-) -> str | None:
-    """Arms of one strategy joined by a line in order of budget; the dashed line is the question-text prior."""
+def pareto(path: Path, points: Sequence[Point], *, xlabel: str, ylabel: str, title: str, prior: float | None) -> str | None:
+    """Arms of one strategy joined by a line in order of x; the dashed line is the question-text prior."""
     if not points:
         return None
-    with canvas(path, 7.2, 4.4) as (_, axes):
-        for strategy in dict.fromkeys(p.strategy for p in points):
-            mine = sorted((p for p in points if p.strategy == strategy), key=lambda p: p.x)
-            colour, marker = LOOK.get(strategy, OTHER)
-            x, y = [p.x for p in mine], [p.y for p in mine]
-            axes.plot(x, y, color=colour, marker=marker, markersize=6, linewidth=1.3 if len(mine) > 1 else 0, label=strategy, zorder=3)
-            for p in mine:
-                if p.interval is not None:
-                    axes.plot((p.x, p.x), p.interval, color=colour, linewidth=1.2, alpha=0.45, zorder=2)
-        if prior is not None:
-            axes.axhline(prior, color=FAINT, linestyle="--", linewidth=0.9)
-            axes.annotate("question text alone", (0.995, prior), xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points", ha="right", fontsize=7.5, color="#666666")  # fmt: skip  # noqa: E501
-        if log:
-            axes.set_xscale("log")
+    with canvas(path, 7.4, 4.4) as (_, axes):
+        _arms(axes, points, prior)
         axes.set_xlabel(xlabel)
         axes.set_ylabel(ylabel)
         axes.set_title(title)
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return path.with_suffix(".png").name
+
+
+def pareto_and_rows(
+    path: Path, points: Sequence[Point], *, budget: float, core: Sequence[str], title: str, prior: float | None
+) -> str | None:
+    """Left: strategies measured at several budgets, accuracy over operations. Right: every strategy at the base budget, where operations are equal."""
+    if not points:
+        return None
+    several = {p.strategy for p in points if p.budget != budget}
+    rows = [Bar(p.strategy, p.y, p.interval, p.strategy in core) for p in sorted(points, key=lambda p: -p.y) if p.budget == budget]
+    wide = bool(several)
+    with canvas(path, 9.6 if wide else 5.4, max(3.6, 0.3 * len(rows) + 1.2), columns=2 if wide else 1, squeeze=False) as (figure, axes):
+        if wide:
+            left = axes[0, 0]
+            _arms(left, [p for p in points if p.strategy in several], prior)
+            left.set_xlabel("forward MFLOP per token, counted")
+            left.set_ylabel("VQA accuracy, held-out scenes")
+            left.set_title("Activation budget as a sweep")
+            left.legend(loc="upper left", fontsize=7.5)
+        right = axes[0, -1]
+        intervals(right, rows, xlabel="VQA accuracy, held-out scenes", title=f"Equal budget ({budget:g}), all strategies", zero=False)
+        if prior is not None:
+            right.axvline(prior, color=FAINT, linestyle="--", linewidth=0.9)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+    return path.with_suffix(".png").name
+
+
+def _arms(axes: Any, points: Sequence[Point], prior: float | None) -> None:
+    for strategy in dict.fromkeys(p.strategy for p in points):
+        mine = sorted((p for p in points if p.strategy == strategy), key=lambda p: p.x)
+        colour, marker = LOOK.get(strategy, OTHER)
+        joined = 1.3 if len(mine) > 1 else 0
+        axes.plot(
+            [p.x for p in mine], [p.y for p in mine], color=colour, marker=marker, markersize=6, linewidth=joined, label=strategy, zorder=3
+        )
+        for p in mine:
+            if p.interval is not None:
+                axes.plot((p.x, p.x), p.interval, color=colour, linewidth=1.2, alpha=0.45, zorder=2)
+    if prior is not None:
+        axes.axhline(prior, color=FAINT, linestyle="--", linewidth=0.9)
+        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+        axes.annotate("question text alone", (0.995, prior), xytext=(0, 3), ha="right", fontsize=7.5, color="#666666", **place)
 
 
 @dataclass(frozen=True)
@@ -117,7 +145,7 @@ def _band(panel: Any, strategy: str, x: Sequence[int], y: Sequence[float], sprea
 def _plain_y(panel: Any) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator
 
-    panel.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+    panel.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
     panel.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     panel.yaxis.set_minor_formatter(FuncFormatter(lambda _v, _p: ""))
 
@@ -181,7 +209,8 @@ def traffic(path: Path, bars: Sequence[TrafficBar], uniform: float) -> str | Non
                 if interval is not None:
                     axes.plot(interval, (place, place), color="#222222", linewidth=1.0)
         axes.axvline(uniform, color="#222222", linestyle="--", linewidth=0.9)
-        axes.annotate(f"uniform router {uniform:.2f}", (uniform, 1.0), xycoords=("data", "axes fraction"), xytext=(-4, -2), textcoords="offset points", ha="right", va="top", fontsize=7.5)  # fmt: skip  # noqa: E501
+        place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+        axes.annotate(f"uniform router {uniform:.2f}", (uniform, 1.0), xytext=(0, 3), ha="center", va="bottom", fontsize=7.5, **place)
         axes.set_yticks(places, [b.strategy for b in bars])
         axes.tick_params(axis="y", length=0)
         axes.set_xlim(0, 1)

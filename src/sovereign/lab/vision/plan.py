@@ -105,7 +105,7 @@ _BASE = Plan(
     test_scenes=400,
     device="cpu",
     workers=4,
-    limit_s=780.0,
+    limit_s=3000.0,
     repeats=7,
     ranks=(2, 4),
 )
@@ -123,7 +123,7 @@ PRESETS: dict[str, Plan] = {
         workers=2,
         repeats=3,
         ranks=(2,),
-        limit_s=90.0,
+        limit_s=300.0,
     ),
     "standard": _BASE,
     # Every strategy, twelve seeds at once, twice the steps: what it takes to resolve a few points of accuracy.
@@ -135,7 +135,9 @@ PRESETS: dict[str, Plan] = {
         steps=1000,
         device="cuda",
         workers=6,
-        limit_s=330.0,
+        batches=(1, 4, 8, 32),
+        repeats=5,
+        limit_s=280.0,
     ),
 }
 

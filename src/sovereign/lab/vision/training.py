@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -94,11 +95,14 @@ def gather(parts: Sequence[tuple[Scenes, Questions]], device: str) -> Data:
 
 
 def training_data(recipe: Recipe, seeds: Sequence[int], device: str = "cpu") -> Data:
-    made = []
-    for seed in seeds:
-        scenes = make_scenes(recipe.steps * recipe.scenes, seed, "train")
-        made.append((scenes, ask(scenes, seed, "train", recipe.kinds)))
-    return gather(made, device)
+    return gather([_one_seed(recipe.steps * recipe.scenes, seed, recipe.kinds) for seed in seeds], device)
+
+
+@lru_cache(maxsize=16)
+def _one_seed(count: int, seed: int, kinds: tuple[str, ...]) -> tuple[Scenes, Questions]:
+    """Kept, because every strategy of a seed trains on the same scenes, and drawing them takes seconds."""
+    scenes = make_scenes(count, seed, "train")
+    return scenes, ask(scenes, seed, "train", kinds)
 
 
 def loss_of(model: SceneModel, recipe: Recipe, pixels: Tensor, label: Tensor, words: Tensor, answer: Tensor, valid: Tensor) -> Tensor:
