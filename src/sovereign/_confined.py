@@ -63,31 +63,31 @@ def enter_namespaces(*, network: bool) -> str:
     return "active"
 
 
-def become_init() -> None:
-    """Forks; the parent only waits and mirrors how the child ended, so that killing it ends every process of the namespace."""
-    pid = os.fork()
-    if pid == 0:
+def become_worker() -> None:
+    """Forks twice: the first process waits outside, the second is the namespace's init and reaps, the third runs the target.
+
+    The target must not be init itself, because signals with their default action (a processor-time limit, an abort) do not reach an init.
+    Killing the first ends the second, and with it every process of the namespace.
+    """
+    for _ in range(2):
+        pid = os.fork()
+        if pid:
+            _wait_for(pid)
         _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        return
+
+
+def _wait_for(pid: int) -> NoReturn:
+    """Holds no pipe open, reaps whatever is orphaned, and ends with the child's status; 128 + n stands for signal n, as in a shell."""
     null = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1, 3):
-        if fd != 3 or _is_open(3):
+    for fd in range(16):
+        if fd != null:
             os.dup2(null, fd)
-    _, status = os.waitpid(pid, 0)
-    if os.WIFSIGNALED(status):
-        code = os.WTERMSIG(status)
-        signal.signal(code, signal.SIG_DFL) if code not in (signal.SIGKILL, signal.SIGSTOP) else None
-        os.kill(os.getpid(), code)
-        signal.pause()
-    os._exit(os.WEXITSTATUS(status))
-
-
-def _is_open(fd: int) -> bool:
-    try:
-        os.fstat(fd)
-    except OSError:
-        return False
-    return True
+    status = 0
+    while True:
+        ended, status = os.waitpid(-1, 0)
+        if ended == pid:
+            break
+    os._exit(128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
 
 
 def drop_capabilities() -> None:
@@ -247,7 +247,7 @@ def _confine(order: dict[str, Any]) -> dict[str, str]:
     elif "namespaces" not in without:
         used["namespaces"] = enter_namespaces(network=network)
         if used["namespaces"].startswith("active"):
-            become_init()
+            become_worker()
     if LINUX:
         _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         drop_capabilities()
@@ -273,11 +273,11 @@ def main() -> NoReturn:
     module, _, function = order["target"].partition(":")
     target = getattr(importlib.import_module(module), function)
     result = target(payload) if order["raw"] else target(**json.loads(payload))
+    sys.stdout.flush()
     if isinstance(result, bytes):
         _frame(out, b"B", result)
     else:
         _frame(out, b"J", json.dumps(result, allow_nan=False).encode())
-    sys.stdout.flush()
     os._exit(0)
 
 

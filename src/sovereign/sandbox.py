@@ -270,8 +270,8 @@ class _Run:
         if not LINUX:
             return
         tree = _tree(self._child.pid)
-        waiting = 2  # the process that waits outside the namespace, and the interpreter that runs the target
-        if len(tree) > self._limits.processes + waiting - 1:
+        waiting = 2  # outside the namespace, and its init
+        if len(tree) > self._limits.processes + waiting:
             self._verdict = ("killed", "processes", f"more than {self._limits.processes} processes")
             return
         resident = sum(_resident_mib(pid) for pid in tree)
@@ -280,8 +280,8 @@ class _Run:
 
     def _kill(self) -> None:
         """The process group, then whatever of the tree left it; the child's process namespace, if it has one, dies with it."""
-        if self._frames.complete and self._verdict is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):  # it answered; what it still does has no purpose
+        if self._verdict is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it answered or closed its output: what it still does has no purpose
                 self._child.wait(timeout=0.5)
         strays = _tree(self._child.pid) if LINUX and self._child.poll() is None else []
         with contextlib.suppress(ProcessLookupError, PermissionError):
