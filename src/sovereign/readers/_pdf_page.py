@@ -212,7 +212,7 @@ def _glyphs(raw: Any, textpage: Any, page: Page, fills: list[Box], order: dict[i
     handle = textpage.raw
     count = min(raw.FPDFText_CountChars(handle), MAX_GLYPHS)
     styles: dict[int, _Style] = {}
-    found: list[tuple[str, float, float, float, float, float, _Style, bool]] = []
+    found: list[_Found] = []
     x, y, rect = ctypes.c_double(), ctypes.c_double(), raw.FS_RECTF()
     gap = True
     for index in range(count):
@@ -237,10 +237,35 @@ def _glyphs(raw: Any, textpage: Any, page: Page, fills: list[Box], order: dict[i
         if char:
             found.append((char, rect.left, rect.right, rect.bottom, x.value, y.value, style, gap))
             gap = False
+    found = _ligatures_spread(found)
     angles = [s[6].angle for s in found]
     turn = max(set(angles), key=angles.count) if angles else 0
     page.ocr = bool(found) and sum(s[6].unseen == "invisible" for s in found) > 0.8 * len(found) and page.image_share > 0.5
     _keep(page, found, max(turn, 0), fills)
+
+
+_Found = tuple[str, float, float, float, float, float, _Style, bool]
+
+
+def _ligatures_spread(found: list[_Found]) -> list[_Found]:
+    """The letters of one ligature come with one and the same box: each gets its part of it, from left to right."""
+    out: list[_Found] = []
+    at = 0
+    while at < len(found):
+        end = at + 1
+        first = found[at]
+        while end < len(found) and end - at < 3 and found[end][0] in "fijltsh" and first[0] in "fstcT" and found[end][6] is first[6] \
+                and abs(found[end][4] - first[4]) < 0.01 and abs(found[end][5] - first[5]) < 0.01:  # fmt: skip
+            end += 1
+        if end - at > 1:
+            left, right = min(f[1] for f in found[at:end]), max(f[2] for f in found[at:end])
+            part = (right - left) / (end - at)
+            for number, (char, _, _, bottom, x, y, style, gap) in enumerate(found[at:end]):
+                out.append((char, left + number * part, left + (number + 1) * part, bottom, x + number * part, y, style, gap))
+        else:
+            out.append(first)
+        at = end
+    return out
 
 
 def _style(raw: Any, handle: Any, index: int, thing: Any) -> _Style:
@@ -277,7 +302,7 @@ def _font_name(raw: Any, thing: Any) -> str:
     return buffer.raw[: max(0, min(length, 128) - 1)].decode("utf-8", errors="replace")
 
 
-def _keep(page: Page, found: list[tuple[str, float, float, float, float, float, _Style, bool]], turn: int, fills: list[Box]) -> None:
+def _keep(page: Page, found: list[_Found], turn: int, fills: list[Box]) -> None:
     """Sorts what was found into text, figure text, rotated text and hidden text; turns a sideways page upright."""
     inner = Box(page.box.x0 - 3, page.box.y0 - 3, page.box.x1 + 3, page.box.y1 + 3)
     for char, left, right, bottom, x, y, style, gap in found:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from sovereign import identity
@@ -42,11 +43,11 @@ def read_records(body: bytes) -> Iterator[tuple[int, Paper, Document | None] | t
 def from_record(record: Mapping[str, Any]) -> tuple[Paper, Document | None]:
     """One record as a paper and, where it holds text, a document: full text from pages or body_text, else the abstract. Raises Unreadable."""
     meta = record["metadata"] if isinstance(record.get("metadata"), dict) else record
-    title = " ".join(_text(meta.get("title")).split())
+    title = _untex(_text(meta.get("title")))
     if not title:
         raise Unreadable("the record has no title", kind="no_title")
     held = record.get("abstract")
-    abstract = " ".join(_text(held.get("text") if isinstance(held, dict) else held).split()) or None
+    abstract = _untex(_text(held.get("text") if isinstance(held, dict) else held)) or None
     name = _text(meta.get("id") or record.get("paper_id") or record.get("id"))
     arxiv = identity.parse_arxiv_id(name)
     doi = identity.parse_doi(_text(meta.get("doi")))
@@ -107,6 +108,17 @@ def _structured(body: list[dict[str, Any]], title: str, abstract: str | None) ->
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _untex(text: str) -> str:
+    """Listings carry the TeX of the authors: 98\\%, $\\times$. Plain words for people; blanks normalised."""
+    if "\\" in text or text.count("$") >= 2:
+        from pylatexenc.latex2text import LatexNodes2Text
+        from pylatexenc.latexwalker import LatexWalkerParseError
+
+        with suppress(LatexWalkerParseError, IndexError, ValueError):  # odd TeX stays as it was written
+            text = LatexNodes2Text(keep_comments=True, math_mode="text").latex_to_text(re.sub(r"(?<!\\)%", r"\\%", text))
+    return " ".join(text.split())
 
 
 def _list(value: object) -> list[Any]:
