@@ -7,6 +7,7 @@ import gzip
 import io
 import logging
 import traceback
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -192,27 +193,36 @@ def test_private_addresses_are_known(address: str, private: bool) -> None:
 
 
 class Bomb(httpx.AsyncByteStream):
-    """64 MiB of blanks in 64 KiB of gzip; counts how much of it was taken."""
+    """256 MiB of blanks in 256 KiB of gzip, in one piece."""
 
     def __init__(self) -> None:
         stream = io.BytesIO()
         with gzip.GzipFile(fileobj=stream, mode="wb") as out:
-            out.write(b" " * 2**26)
+            for _ in range(64):
+                out.write(b" " * 2**22)
         self.packed = stream.getvalue()
 
     async def __aiter__(self) -> Any:
-        for i in range(0, len(self.packed), 4096):
-            yield self.packed[i : i + 4096]
+        yield self.packed
 
 
 def test_a_decompression_bomb_is_stopped_at_the_limit(tmp_path: Path) -> None:
+    """The memory matters, not only the outcome: a bomb must not be unpacked first and measured then."""
+    bomb = Bomb()
+
     class Bombing(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=Bomb())
+            return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=bomb)
 
     source = sources.build(["openalex"], settings_for(tmp_path), transport=Bombing(), state_dir=tmp_path)[0]
-    outcome = ask(source)
+    tracemalloc.start()
+    try:
+        outcome = ask(source)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
     assert isinstance(outcome, Failed) and outcome.failure == "bad_body" and "too large" in outcome.reason
+    assert peak < 80 * 2**20, f"{peak >> 20} MiB held for a limit of 16"
 
 
 # --- keys ---
