@@ -196,7 +196,7 @@ def paper_of(document: Document, filename: str, head: bytes) -> Paper:
         arxiv = marked
     doi = identity.parse_doi(str(fields.get("doi", "")))
     title = str(fields.get("title") or document.title or Path(filename).stem)
-    authors = tuple(a.strip() for a in str(fields.get("authors", "")).split(";") if a.strip()) or document.authors
+    authors = tuple(a.strip() for a in str(fields.get("authors") or "").split(";") if a.strip() not in ("", "[]")) or document.authors
     year = int(str(fields["year"])) if str(fields.get("year", "")).isdigit() else None
     paper_id = identity.paper_id_for(arxiv[0] if arxiv else None, doi, title, authors, year, fallback=f"file:{document.sha256[:12]}")
     paper = Paper(
@@ -208,6 +208,7 @@ def paper_of(document: Document, filename: str, head: bytes) -> Paper:
         arxiv_id=arxiv[0] if arxiv else None,
         version=arxiv[1] if arxiv else None,
         doi=doi,
+        names=tuple(n.strip() for n in str(fields.get("systems", "")).split(";") if n.strip()),
         venue=str(fields.get("venue", "")) or None,
         published=str(fields.get("published", "")) or None,
         url=f"https://arxiv.org/abs/{arxiv[0]}" if arxiv else None,

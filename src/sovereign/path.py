@@ -305,7 +305,11 @@ def _checks(asked: Question, state: _State, hearing: Hearing) -> tuple[Check, ..
         from_finding(
             "spans match their documents", ("span_does_not_match",), f"{sum(len(r.evidence) for r in state.rulings)} spans compared"
         ),
-        from_finding("words are our own", ("foreign_words", "title_of_a_source"), f"compared with {len(read_ok)} documents"),
+        from_finding(
+            "words are our own",
+            ("foreign_words", "title_of_a_source"),
+            f"compared with {len(read_ok)} documents; reading notes are our own words",
+        ),
         from_finding("no instructions in sources", ("instructions_in_source",), f"{len(read_ok)} documents looked at"),
     ]
     if not state.rulings:

@@ -18,6 +18,7 @@ from typing import Any
 from sovereign import intake, path, seal
 from sovereign.errors import NotFound, SourceFailed, SovereignError, UnknownName, Unreadable
 from sovereign.kernel import policy, question
+from sovereign.kernel.language import occurs
 from sovereign.ports import Bench, Clock, Source
 from sovereign.readers import ReadLimits, read_bounded
 from sovereign.records import Basis, Document, Finished, Paper, Request
@@ -207,19 +208,17 @@ _TITLE_NAME = re.compile(r"^([\w.+-]*[A-Z0-9][\w.+-]*(?:[ -][\w.+-]+){0,2}):\s")
 
 
 def known_names(ws: Workspace, text: str) -> dict[str, str]:
-    """Names that library titles introduce ("SMoES: …") and that stand in this text: lower-case spelling -> name as written."""
+    """Names by which the library knows its works ("SMoES: …", or as a note says) and that stand in this text: lower-case spelling -> name as written."""
     lowered = text.lower()
     found: dict[str, str] = {}
-    for title in ws.library.titles():
+    for title, names in ws.library.titles():
         match = _TITLE_NAME.match(title)
-        if match is None:
-            continue
-        name = match.group(1)
-        plain = name.lower()
-        looks = any(c.isupper() or c.isdigit() for c in name[1:])
-        near = {plain, plain.removesuffix("s"), f"{plain}s"}
-        if looks and any(re.search(rf"(?<![\w-]){re.escape(n)}(?![\w-])", lowered) for n in near):
-            found.setdefault(plain, name)
+        for name in ([match.group(1)] if match else []) + list(names):
+            plain = name.lower()
+            likely = any(n in lowered for n in (plain, plain.removesuffix("s")))  # cheap first: the library may hold millions
+            shaped = name in names or any(c.isupper() or c.isdigit() for c in name[1:])
+            if likely and shaped and (occurs(name, text) or occurs(re.sub(r"[sS]$", "", name).upper(), text)):
+                found.setdefault(plain, name)
     return found
 
 

@@ -42,12 +42,12 @@ def admit(question: Question, records: Sequence[SearchRecord], *, at_most: int) 
     newest_system_year = max((p.year for p, _ in works if named[p.paper_id] and p.year), default=None)
     judged = []
     for paper, found_in in works:
-        facets = tuple(f.id for f in question.facets if mentions(f, _text(paper)))
+        facets = tuple(f.id for f in question.facets if f.text in named[paper.paper_id] or mentions(f, _text(paper)))
         base = Admission(paper, False, "", facets=facets, sources=found_in)
         if stopped := sorted({"retracted", "withdrawn"} & set(paper.flags)):
             judged.append(replace(base, reason=f"{stopped[0]}: not used as evidence"))
         elif named[paper.paper_id]:
-            why = f"its title names {', '.join(named[paper.paper_id])}, which the question asks about"
+            why = f"it is the work on {', '.join(named[paper.paper_id])} that the question names"
             judged.append(replace(base, admitted=True, reason=why, score=1.0))
         else:
             judged.append(_topical(base, question, bags[paper.paper_id], profile, idf, newest_system_year, bool(systems)))
@@ -56,8 +56,9 @@ def admit(question: Question, records: Sequence[SearchRecord], *, at_most: int) 
 
 
 def _named(systems: Sequence[Facet], paper: Paper) -> list[str]:
-    """The named systems that the title carries; a name inside another name (SMoE in MC-SMoE) is not a hit."""
-    return [f.text for f in systems if mentions(f, paper.title)]
+    """The named systems that the title carries or the paper is known by; a name inside another name (SMoE in MC-SMoE) is not a hit."""
+    known_by = "\n".join([paper.title, *paper.names])
+    return [f.text for f in systems if mentions(f, known_by) or (paper.arxiv_id is not None and paper.arxiv_id in f.aliases)]
 
 
 def _topical(

@@ -35,6 +35,7 @@ MAX_TABLE_CLAIMS = 4
 # a broader facet is also spoken to by its parts
 PARTS = {
     "metric:latency": ("metric:ttft", "metric:tpot"),
+    "metric:speed": ("metric:latency", "metric:ttft", "metric:tpot", "metric:throughput"),
     "metric:inference efficiency": (
         "metric:latency",
         "metric:ttft",
@@ -62,7 +63,7 @@ _DANGLING = re.compile(
     re.I,
 )
 _PROVENANCE = re.compile(
-    r"\s*\((?:abstract|secondary note|secondary notes|author page|calculation|abstract and secondary note)\)(?=\.?$)", re.I
+    r"\s*\((?:abstract|secondary note|secondary notes|author page|(?:own )?calculation|abstract and secondary note)\)(?=\.?$)", re.I
 )
 
 
@@ -119,9 +120,12 @@ def answered_facets(question: Question, slots: Slots, text: str, systems: Sequen
     if any(f.kind is FacetKind.SYSTEM for f in question.facets) and not about:
         return ()
     touched = {f.id for f in question.facets if f.kind is not FacetKind.SYSTEM and language.mentions(f, text)}
+    absent = is_absence(text)
     for whole, parts in PARTS.items():
-        if touched & set(parts) or any(language.mentions(_part(p), text) for p in parts):
+        if not absent and (touched & set(parts) or any(language.mentions(_part(p), text) for p in parts)):
             touched |= {f.id for f in question.facets if f.id == whole}
+        elif absent and whole in touched:  # who reports no latency reports no TTFT either
+            touched |= {f.id for f in question.facets if f.id in parts}
     return tuple(f.id for f in question.facets if f.id in about | touched)
 
 
@@ -132,7 +136,10 @@ def _part(facet_id: str) -> Facet:
 
 def _home_systems(question: Question, paper: Paper) -> tuple[str, ...]:
     """The question's systems that this paper is about: its title names them."""
-    return tuple(f.id for f in question.facets if f.kind is FacetKind.SYSTEM and language.mentions(f, paper.title))
+    known_by = "\n".join([paper.title, *paper.names])
+    return tuple(
+        f.id for f in question.facets if f.kind is FacetKind.SYSTEM and (language.mentions(f, known_by) or paper.arxiv_id in f.aliases)
+    )
 
 
 def _from_passage(question: Question, source: Source, passage: Passage, home: tuple[str, ...]) -> list[tuple[Claim, str | None]]:
@@ -227,9 +234,13 @@ def _balanced(question: Question, claims: Sequence[Claim], at_most: int) -> list
         if facet.kind is FacetKind.SYSTEM:
             continue
         bearing = [c for c in claims if facet.id in c.answers]
-        for absent, quota in ((False, 3), (True, 1)):
-            for claim in [c for c in bearing if is_absence(c.text) is absent][:quota]:
-                chosen.setdefault(claim.claim_id, claim)
+        for claim in [c for c in bearing if not is_absence(c.text)][:3]:
+            chosen.setdefault(claim.claim_id, claim)
+        firsts: dict[str | None, Claim] = {}
+        for claim in [c for c in bearing if is_absence(c.text)]:
+            firsts.setdefault(claim.paper_id, claim)  # one per work: each system has its own silence
+        for claim in firsts.values():
+            chosen.setdefault(claim.claim_id, claim)
     rows = 0
     for claim in claims:
         if len(chosen) >= at_most:

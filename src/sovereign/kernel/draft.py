@@ -135,7 +135,9 @@ def _title(question: Question) -> str:
 
     systems, metrics = of(FacetKind.SYSTEM), of(FacetKind.METRIC)
     against, data = of(FacetKind.COMPARATOR), of(FacetKind.DATASET)
-    head = _join(systems) or " ".join(re.findall(r"[\w-]+", question.text)[:9])
+    head = _join(systems) or question.text.rstrip("?")
+    if not systems and len(head) > 80:
+        head = head[:80].rsplit(" ", 1)[0] + " …"
     title = head + (f" against {_join(against[:2])}" if against and systems else "")
     title += f": {_join(metrics[:3])}" if metrics else ""
     title += f" on {_join(data[:2])}" if data else ""
@@ -158,14 +160,20 @@ def _abstract(m: Material, book: _Book, coverage: Sequence[Coverage]) -> list[Se
     out += [book.sentence(c) for c in list(firsts.values())[:2]]
     out += _trial_sentences(m)[:1]
     if len(answered) == len(coverage) and coverage:
-        out.append(_frame(f"All {len(coverage)} parts of the question are answered."))
+        out.append(
+            _frame(
+                "The one part of the question is answered."
+                if len(coverage) == 1
+                else f"All {len(coverage)} parts of the question are answered."
+            )
+        )
     elif coverage:
         open_facets = [_name(m, c.facet) for c in coverage if not c.answered]
         out.append(
             Sentence(
                 "",
-                f"Of the {len(coverage)} parts of the question {len(answered)} are answered; {_join(open_facets)} "
-                f"{_plural(len(open_facets), 'is', 'are')} not.",
+                f"Of the {len(coverage)} {_plural(len(coverage), 'part')} of the question {len(answered)} {_plural(len(answered), 'is', 'are')} answered; "
+                f"{_join(open_facets)} {_plural(len(open_facets), 'is', 'are')} not.",
                 SentenceKind.GAP,
                 facets=tuple(c.facet for c in coverage if not c.answered),
             )
@@ -375,6 +383,10 @@ def _uncertainties(m: Material, book: _Book) -> Section:
         lines.append(f"On {len(unresolved)} {_plural(len(unresolved), 'statement')} the verifier abstained; they are listed and not used.")
     lines += list(m.unread_notes)
     lines += [f"Check “{c.name}” was not run: {c.reason.rstrip('.')}." for c in m.checks if c.state is State.NOT_RUN]
+    if not stated:
+        lines.append(
+            "Nothing is stated here, so nothing here can be wrong; what was looked for may still exist where it was not looked for."
+        )
     if not lines:
         lines.append("No source failed, every admitted work was read in full text, and every stated claim has two independent sources.")
     warned = [book.sentence(c) for c in m.claims if c.claim_id in m.cautions and book.stated(c)][:4]

@@ -10,8 +10,9 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
+from sovereign import identity
 from sovereign.errors import QuestionRefused
-from sovereign.kernel.language import spelling
+from sovereign.kernel.language import occurs, spelling
 from sovereign.records import Facet, FacetKind, Question
 
 MAX_CHARACTERS = 2_000  # the longest seed question has 270; what is longer is a document, not a question
@@ -21,10 +22,12 @@ METRICS: dict[str, tuple[str, ...]] = {
     "TTFT": ("ttft", "time to first token", "time-to-first-token", "prefill latency"),
     "TPOT": ("tpot", "time per output token", "time-per-output-token", "inter-token latency", "decode latency"),
     "latency": ("latency", "latencies", "response time", "wall-clock time", "inference time", "inference speed"),
+    "speed": ("speed", "faster", "slower", "speed-up", "speedup", "speed up", "speeds up"),
     "throughput": ("throughput", "tokens per second", "tokens/s", "tok/s"),
     "memory": ("memory", "memory efficiency", "memory footprint", "vram", "peak memory", "memory consumption"),
     "FLOPs": ("flops", "flop", "compute cost", "computational cost", "compute budget", "compute"),
-    "accuracy": ("accuracy", "quality", "performance on", "score", "scores"),
+    "accuracy": ("accuracy", "accurate*", "quality", "benchmark score*", "overall gain"),
+    "gap to the optimum": ("belady", "offline optim*", "optimal policy", "gap"),
     "hit ratio": ("hit ratio", "hit rate", "cache hit*", "miss ratio", "miss rate"),
     "communication": ("communication overhead", "communication", "all-to-all", "traffic", "transfer ratio"),
     "energy": ("energy", "power consumption"),
@@ -33,7 +36,7 @@ METRICS: dict[str, tuple[str, ...]] = {
     "load balance": ("load balanc*", "expert utilization", "expert utilisation"),
     "inference efficiency": ("inference efficiency",),
     "parameter count": ("parameter count", "number of parameters", "model size"),
-    "similarity": ("similarity", "separation"),
+    "similarity": ("similarity", "similar", "separation", "alike"),
 }
 DATASETS: dict[str, tuple[str, ...]] = {
     "VQAv2": ("vqav2", "vqa-v2", "vqa v2"),
@@ -44,7 +47,14 @@ DATASETS: dict[str, tuple[str, ...]] = {
     "MMMU": ("mmmu",),
     "ScienceQA-IMG": ("sqa-img", "scienceqa-img", "scienceqa", "scienceqa image"),
     "NLVR2": ("nlvr2", "nlvr"),
-    "multi-modal QA": ("multi-modal qa", "multimodal qa", "multi-modal question answering", "multimodal question answering"),
+    "multi-modal QA": (
+        "mmmu",
+        "multimodal tasks",
+        "multi-modal qa",
+        "multimodal qa",
+        "multi-modal question answering",
+        "multimodal question answering",
+    ),
     "multimodal benchmarks": ("multimodal benchmarks", "multi-modal benchmarks"),
     "visual reasoning": ("visual reasoning",),
     "XSUM": ("xsum",),
@@ -65,7 +75,16 @@ COMPARATORS: dict[str, tuple[str, ...]] = {
         "modality-specific experts",
         "hard routing",
     ),
-    "fixed routing": ("fixed routing baseline*", "fixed routing", "fixed top-k", "static routing", "fixed-k routing"),
+    "fixed routing": (
+        "fixed routing baseline*",
+        "fixed routing",
+        "fixed top-k",
+        "fixed-8",
+        "hard-coded modality routing",
+        "hard routing",
+        "static routing",
+        "fixed-k routing",
+    ),
     "modality-agnostic MoE": (
         "modality-agnostic fixed-ratio moe baseline*",
         "modality-agnostic",
@@ -93,6 +112,7 @@ _CONDITIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "hardware",
         ("gpu", "edge", "jetson", "device", "a100", "a40"),
     ),
+    (r"\b(?:[AHBVTL]\d{1,4}|RTX ?\w+)\b", "hardware", ("gpu", "device")),
     (r"bandwidth", "bandwidth", ("bandwidth", "gb/s", "pcie")),
     (r"\b(?:prefill|decode|decoding)\b", "inference phase", ("prefill", "decode", "decoding")),
 )
@@ -103,11 +123,12 @@ _COMPARED = re.compile(
 )
 # a name: an inner capital, a digit in it, or all capitals; with at least one letter
 _NAME = re.compile(
-    r"(?<![\w.-])(?:[A-Z][a-z]+(?:[A-Z][\w]*)+|[A-Z]{2,}[a-z]+[\w]*|[a-z]+[A-Z][\w]*|[A-Z][A-Z0-9]+(?:-[\w]+)*|[A-Z][\w]*-[\w-]*\d[\w-]*)(?![\w])"
+    r"(?<![\w.-])(?:[A-Z][a-z]+(?:[A-Z]\w*)+|[A-Z]{2,}[a-z]+\w*|[a-z]+[A-Z]\w*|[A-Z][A-Z0-9]+|[A-Z]\w*(?=-[\w-]*\d))(?:-[\w.]*\w)*(?!\w)"
 )
+_HARDWARE = re.compile(r"(?:[AHBVTLP]\d{1,4}[A-Z]?|RTX\w*|Orin|Jetson)\Z")
 _NOT_SYSTEMS = frozenset(
     "MOE MOES VLM VLMS LLM LLMS GPU GPUS CPU CPUS QA VQA AI ML NLP FLOP FLOPS TTFT TPOT KV API RAM PCIE SSD LRU LFU SLO AND OR NOT SMOE HOW "
-    "WHAT WHY WHEN MLLM MLLMS FFN IO OOD PCA RL SOTA".split()
+    "WHAT WHY WHEN ARXIV PDF URL DOI MLLM MLLMS FFN IO OOD PCA RL SOTA".split()
 )
 
 
@@ -117,8 +138,11 @@ def ask(text: str, known_names: Mapping[str, str] | None = None) -> Question:
     Raises QuestionRefused with the reason and the mend.
     """
     clean = _normalised(text)
+    numbered = identity.parse_arxiv_id(clean) if "." in clean else None
     near, remarks = _near_names(clean, known_names or {})
     facets = [*_systems(clean, known_names or {}), *near, *_comparators(clean), *_listed(clean, METRICS, FacetKind.METRIC)]
+    if numbered is not None:
+        facets.insert(0, Facet(FacetKind.SYSTEM, f"arXiv:{numbered[0]}", (numbered[0],)))
     facets += [*_conditions(clean), *_listed(clean, DATASETS, FacetKind.DATASET)]
     unique: dict[str, Facet] = {}
     for facet in facets:
@@ -163,22 +187,20 @@ def _listed(text: str, lexicon: Mapping[str, tuple[str, ...]], kind: FacetKind) 
 
 
 def _systems(text: str, known: Mapping[str, str]) -> list[Facet]:
+    """Names by their shape, and names that the library knows; words of the lexicons and of hardware are no systems."""
     reserved = {a.rstrip("*") for lexicon in (METRICS, DATASETS) for aliases in lexicon.values() for a in aliases}
     found: list[tuple[int, Facet]] = []
     for match in _NAME.finditer(text):
         word = re.sub(r"['’]s$", "", match.group(0))
         lower = word.lower()
-        if word.upper() in _NOT_SYSTEMS and lower not in known:
-            continue
-        if lower in reserved:
+        if lower in reserved or _HARDWARE.match(word) or (word.upper() in _NOT_SYSTEMS and lower not in known):
             continue
         name = known.get(lower, word)
-        found.append((match.start(), Facet(FacetKind.SYSTEM, name, tuple(sorted({lower, name.lower()})))))
-    for lower, name in known.items():
-        if len(lower) > 3 and not any(lower in f.aliases for _, f in found):
-            hit = spelling(lower).search(text)
-            if hit and (hit.group(0) != hit.group(0).lower() or lower == name.lower() == hit.group(0)) and lower not in reserved:
-                found.append((hit.start(), Facet(FacetKind.SYSTEM, name, tuple(sorted({lower, name.lower()})))))
+        found.append((match.start(), Facet(FacetKind.SYSTEM, name, (name.lower(),))))
+    for name in known.values():
+        hit = occurs(name, text)
+        if hit is not None and name.lower() not in reserved and not any(name.lower() in f.aliases for _, f in found):
+            found.append((hit.start(), Facet(FacetKind.SYSTEM, name, (name.lower(),))))
     return [facet for _, facet in sorted(found, key=lambda f: f[0])]
 
 

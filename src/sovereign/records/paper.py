@@ -45,6 +45,7 @@ class Paper:
     categories: tuple[str, ...] = ()
     kind: PaperKind = PaperKind.PAPER
     about: str | None = None
+    names: tuple[str, ...] = ()  # systems this work is known by, where somebody says so; the title's own names need not be repeated
     flags: tuple[str, ...] = ()
     references: tuple[str, ...] = ()  # paper_ids or titles this work cites, where known
     full_text_urls: tuple[str, ...] = ()

@@ -99,11 +99,15 @@ class LibraryIndex:
     def catch_up(self, progress: Progress = lambda *_: None) -> None:
         """Brings the index to the library's state. Cheap when nothing changed; safe to interrupt; one builder at a time."""
         meta = self._meta()
-        if not self.library.changes_since(meta["seq"]):
+        if meta["removals"] == self.library.removals() and not self.library.changes_since(meta["seq"]):
             return
         with self._lock():
             meta = self._meta()
             changes = self.library.changes_since(meta["seq"])
+            if meta["removals"] != self.library.removals():
+                self._rebuild(progress)
+                self._opened = None
+                return
             if not changes:
                 return
             total = meta["rows"] + len(changes)
@@ -128,7 +132,14 @@ class LibraryIndex:
         progress("learning word statistics", 0, 1)
         embedder = self._fit(sample)
         (folder / "embedder.npz").write_bytes(embedder.to_bytes())
-        meta = {"generation": generation, "seq": -1, "rows": 0, "segments": [], "fitted_on": len(changes)}
+        meta = {
+            "generation": generation,
+            "seq": -1,
+            "rows": 0,
+            "segments": [],
+            "fitted_on": len(changes),
+            "removals": self.library.removals(),
+        }
         meta |= {"embedder": embedder.name, "dimension": embedder.dimension}
         (folder / "words").mkdir()
         self._extend(meta, changes, progress, index=_new_tantivy(folder / "words"), embedder=embedder)
@@ -213,7 +224,7 @@ class LibraryIndex:
     def _meta(self) -> dict[str, Any]:
         path = self.folder / "meta.json"
         if not path.is_file():
-            return {"generation": "g0", "seq": -1, "rows": 0, "segments": [], "fitted_on": 0, "embedder": "", "dimension": 0}
+            return {"generation": "g0", "seq": -1, "rows": 0, "segments": [], "fitted_on": 0, "embedder": "", "dimension": 0, "removals": 0}
         found: dict[str, Any] = json.loads(path.read_text())
         return found
 

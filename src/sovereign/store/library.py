@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 from sovereign import identity, seal
 from sovereign.records import Basis, Document, Paper
 from sovereign.store.blobs import BlobStore
-from sovereign.store.database import Database, documents, imports, papers
+from sovereign.store.database import Database, documents, facts, imports, papers
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,27 @@ class Library:
     def _attach(self, tx: sa.Connection, paper_id: str, item: Addition, seq: int) -> bool:
         assert item.document is not None
         digest = self.blobs.put_in(tx, seal.canonical(item.document))
-        there = tx.execute(sa.select(documents.c.seq).where(documents.c.paper_id == paper_id, documents.c.digest == digest)).first()
-        if there is not None:
+        mine = documents.c.paper_id == paper_id
+        if tx.execute(sa.select(documents.c.seq).where(mine, documents.c.digest == digest)).first() is not None:
             return False
+        if item.document.basis is Basis.NOTE:  # a newer note replaces the older one; runs that read the old one keep its blob
+            replaced = tx.execute(documents.delete().where(mine, documents.c.basis == Basis.NOTE.value, documents.c.origin == item.origin))
+            if replaced.rowcount:
+                self._count_removal(tx)
         tx.execute(
             documents.insert().values(paper_id=paper_id, digest=digest, seq=seq, basis=item.document.basis.value, origin=item.origin)
         )
         return True
+
+    def _count_removal(self, tx: sa.Connection) -> None:
+        """The index must be built again: it cannot forget single rows."""
+        held = tx.execute(sa.select(facts.c.value).where(facts.c.name == "removals")).scalar()
+        tx.execute(facts.delete().where(facts.c.name == "removals"))
+        tx.execute(facts.insert().values(name="removals", value=str(int(held or 0) + 1)))
+
+    def removals(self) -> int:
+        with self.database.read() as connection:
+            return int(connection.execute(sa.select(facts.c.value).where(facts.c.name == "removals")).scalar() or 0)
 
     def _find(self, tx: sa.Connection, paper: Paper) -> Paper | None:
         row = tx.execute(sa.select(papers.c.body).where(papers.c.paper_id == paper.paper_id)).first()
@@ -110,10 +125,17 @@ class Library:
             for row in connection.execute(sa.select(papers.c.body).order_by(papers.c.seq)):
                 yield seal.revive(Paper, row[0])
 
-    def titles(self) -> Iterator[str]:
+    def titles(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """(title, names the work is known by) of every paper."""
         with self.database.read() as connection:
-            for row in connection.execute(sa.select(sa.func.json_extract(papers.c.body, "$.title") if self.database.is_sqlite else papers.c.body)):
-                yield row[0] if self.database.is_sqlite else seal.revive(Paper, row[0]).title
+            if not self.database.is_sqlite:
+                for row in connection.execute(sa.select(papers.c.body)):
+                    held = json.loads(row[0])
+                    yield held["title"], tuple(held.get("names", ()))
+                return
+            fields = (sa.func.json_extract(papers.c.body, "$.title"), sa.func.json_extract(papers.c.body, "$.names"))
+            for title, names in connection.execute(sa.select(*fields)):
+                yield title, tuple(json.loads(names)) if names and names != "[]" else ()
 
     def documents_of(self, paper_id: str) -> list[tuple[str, Basis]]:
         """(blob digest, basis) of each document, best basis first: full text, then note, then abstract."""

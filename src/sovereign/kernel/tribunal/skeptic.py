@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator
 
 from sovereign import identity
+from sovereign.kernel.language import tokens
 from sovereign.kernel.tribunal.record import Dossier, sentences_of
-from sovereign.records import Act, Basis, Finding, Level, Role, SentenceKind, Severity, Verdict
+from sovereign.records import Act, Basis, FacetKind, Finding, Level, Role, SentenceKind, Severity, Verdict
 
 FOREIGN_RUN = 12  # words in a row outside quotation marks; shorter runs are the field's common phrases
 _STATED = (Verdict.SUPPORTED, Verdict.QUALIFIED)
@@ -87,6 +88,13 @@ def _off_topic(d: Dossier) -> Iterator[Finding]:
             tuple(strangers),
             Act.DROP,
         )
+    theirs = {p: set(tokens(f"{a.paper.title} {a.paper.abstract or ''}")) for p, a in admitted.items()}
+    names = {t for f in d.question.facets if f.kind is FacetKind.SYSTEM for t in tokens(f.text)}
+    asked = set(tokens(d.question.text)) - names
+    foreign = [p for p in d.draft.references if p in admitted and asked and not asked & theirs[p]]
+    if foreign:
+        text = f"{len(foreign)} cited source(s) share no word with the question but a name: {admitted[foreign[0]].paper.title[:80]}."
+        yield _finding("homonym_source", Severity.BLOCKING, text, tuple(foreign), Act.DROP)
     idle = [p for p in d.draft.references if p in admitted and not admitted[p].facets]
     if idle:
         yield _finding(
