@@ -37,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("study")
     run.add_argument("--preset", default="smoke")
     run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a factor of the study; may be repeated")
+    run.add_argument("--model", help="a checkpoint folder or hub id; short for --set model=...")
     run.add_argument("--out", type=Path, default=Path("trials"))
     run.add_argument("--seed", type=int, default=0)
     for command in (shown, run):
@@ -63,7 +64,7 @@ def _list(as_json: bool) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
-    factors = {}
+    factors = {} if given.model is None else {"model": given.model}
     for item in given.set:
         key, equals, value = item.partition("=")
         if not equals or not key:

@@ -21,6 +21,9 @@ _T975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 
          2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)  # fmt: skip
 
 
+EQUAL_SD = 1e-9  # below this a spread of values of order one is rounding, and an effect size would be noise over noise
+
+
 class Estimate(NamedTuple):
     """A value with its 95 % interval (None: one repeat gives none) and the number of independent units behind it."""
 
@@ -35,7 +38,7 @@ def cohens_d_from_moments(mean_a: float, sd_a: float, n_a: int, mean_b: float, s
     Vector: 0.8435, 0.0879, 760 against 0.6225, 0.1687, 2400 gives 1.4424, the 1.44 of arXiv 2603.11114.
     """
     pooled = ((n_a - 1) * sd_a**2 + (n_b - 1) * sd_b**2) / (n_a + n_b - 2)
-    if pooled <= 0:
+    if pooled <= EQUAL_SD**2:
         raise LabInput("Both groups have no spread, so an effect size does not exist.", mend="Use more or longer prompts.")
     return float((mean_a - mean_b) / math.sqrt(pooled))
 
@@ -185,7 +188,8 @@ def separation_draws(similarity: Floats, labels: NDArray[np.int64], counts: NDAr
     with np.errstate(divide="ignore", invalid="ignore"):
         n_w, mean_w, ss_w = moments(same)
         n_a, mean_a, ss_a = moments(other)
-        d = (mean_w - mean_a) / np.sqrt((ss_w + ss_a) / (n_w + n_a - 2))
+        variance = (ss_w + ss_a) / (n_w + n_a - 2)
+        d = np.where(variance > EQUAL_SD**2, (mean_w - mean_a) / np.sqrt(variance), np.nan)
     return Draws(d, mean_w - mean_a, mean_w)
 
 

@@ -140,10 +140,11 @@ def validate(trace: RoutingTrace) -> list[str]:
     problems = _meta_problems(trace)
     if problems:
         return problems
-    problems += _shape_problems(trace)
+    problems = _shape_problems(trace) or _id_problems(trace)
     if problems:
+        # Later checks index with these shapes and ids.
         return problems
-    return [*_id_problems(trace), *_row_problems(trace), *_weight_problems(trace), *_prob_problems(trace)]
+    return [*_row_problems(trace), *_weight_problems(trace), *_prob_problems(trace)]
 
 
 def check(trace: RoutingTrace) -> None:
@@ -196,6 +197,7 @@ def _id_problems(trace: RoutingTrace) -> list[str]:
         problems.append(f"expert ids run from {low} to {high} in a model of {trace.num_experts} experts.")
     ordered = np.sort(experts, axis=-1)
     repeated = ((ordered[..., 1:] == ordered[..., :-1]) & (ordered[..., 1:] >= 0)).any(axis=-1)
+    repeated &= (experts != 0).any(axis=(1, 2))[:, None]  # rows that were never captured are named as such below
     if repeated.any():
         t, layer = np.argwhere(repeated)[0]
         problems.append(f"{int(repeated.sum())} token-layers name one expert twice (first: token {t}, layer {layer}).")

@@ -1,12 +1,13 @@
 """The decoder predicts itself, its cache changes nothing, its dispatch is the plain sum, and its seeds are exact."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from sovereign.errors import LabInput
-from sovereign.lab import dispatch
+from sovereign.lab import accounting, dispatch
 from sovereign.lab.model import KVCache, ModelConfig, TopKRouter, balance_loss
 from sovereign.lab.routing import RouterContext, Routing
 
@@ -164,6 +165,20 @@ def test_one_seed_is_one_model_and_the_global_generator_is_left_alone():
     assert torch.equal(before, torch.random.get_rng_state())
     assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
     assert not torch.equal(a.embedding.weight, c.embedding.weight)
+
+
+def test_the_cost_of_a_layer_is_what_it_computes_and_reads():
+    """OLMoE: 1 token reads 8 experts of 12.58 MB in bf16; under uniform routing about 8 / 15 / 26.5 experts at 1 / 2 / 4 tokens."""
+    cost = accounting.moe_layer_cost(tokens=1, width=2048, ffn=1024, experts=64, k=8, bytes_per_weight=2)
+    assert cost.weight_bytes == pytest.approx(8 * 12_582_912)
+    config = ModelConfig(**{**SMALL.as_dict(), "layers": 1})
+    without = ModelConfig(**{**config.as_dict(), "ffn": 1})
+    part = accounting.moe_layer_cost(tokens=1, width=32, ffn=15, experts=6, k=2, bytes_per_weight=4).flops
+    assert config.flops_per_token(1) - without.flops_per_token(1) == part
+    rng = np.random.default_rng(0)
+    drawn = np.mean([len(np.unique([rng.permutation(64)[:8] for _ in range(4)])) for _ in range(300)])
+    assert accounting.expected_hit(64, 8, 4) == pytest.approx(drawn, abs=0.5)
+    assert accounting.limit(cost, flops_per_s=1e15, bytes_per_s=1e9).bound == "bandwidth"
 
 
 @pytest.mark.parametrize("changes", [{"k": 7}, {"heads": 5}, {"dtype": "float8"}, {"layers": 0}])

@@ -95,3 +95,39 @@ def test_our_decoder_computes_what_the_library_computes_on_the_same_weights():
     mine = telemetry.capture(ours, tokens.numpy())
     hers = telemetry.capture_hf(theirs, tokens.tolist())
     np.testing.assert_array_equal(np.sort(mine.experts, -1), np.sort(hers.experts, -1))
+
+
+def test_the_study_runs_on_a_checkpoint_written_and_loaded_through_the_library(tmp_path):
+    """The path of the exact replication, on a tiny random OLMoE."""
+    from sovereign.lab import study
+    from sovereign.lab.corpora import KINDS, documents, tokens
+    from sovereign.records import Scale
+
+    bpe = tokens.train_tokenizer([t for k in KINDS for t in documents(k, "train", 40, 0)], 400)
+    torch.manual_seed(0)
+    config = transformers.OlmoeConfig(**{**SMALL, "vocab_size": 400}, **FAMILIES["Olmoe"])
+    model = transformers.OlmoeForCausalLM(config)
+    with torch.no_grad():
+        for block in model.model.layers:
+            block.mlp.gate.weight.normal_(0, 0.5)
+    model.save_pretrained(tmp_path / "m")
+    transformers.PreTrainedTokenizerFast(tokenizer_object=bpe).save_pretrained(tmp_path / "m")
+    factors = {
+        "model": str(tmp_path / "m"), "dtype": "float32", "per_kind": "5", "prompt_tokens": "16", "new_tokens": "3", "max_tokens": "24",
+        "reference_docs": "12", "permutations": "99", "bootstrap": "100", "chance_repeats": "2", "prompts_are": "paper",
+    }  # fmt: skip
+    trial = study.execute("routing_signatures", preset="smoke", factors=factors, out=tmp_path)
+    names = {m.name for m in trial.measurements}
+    assert {"d", "within", "across", "control.random_router.d", "control.shuffled_prompt.d", "control.matched.d"} <= names
+    assert trial.scale is Scale.CONCEPTUAL, "a tiny model must never count as the paper's, whatever the person says of the prompts"
+    assert any("shuffled_corpus" in line for line in trial.cannot_say)
+    assert trial.spec["experts"] == 8
+
+
+def test_nan_weights_are_refused_by_name(tmp_path):
+    model = tiny("Olmoe")
+    with torch.no_grad():
+        model.model.layers[1].mlp.gate.weight[0, 0] = float("nan")
+    model.save_pretrained(tmp_path)
+    with pytest.raises(LabInput, match=r"NaN.*layers.1"):
+        telemetry.load_hf(str(tmp_path), dtype="float32")

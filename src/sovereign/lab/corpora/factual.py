@@ -6,8 +6,10 @@ Standard library and numpy only. Refuses to share a topic, a file or a template 
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import re
+from pathlib import Path
 
 import numpy as np
 
@@ -37,7 +39,7 @@ HELDOUT = (
 def documents(split: str, count: int, seed: int) -> list[str]:
     """Two documentation texts for every invented one."""
     rng = np.random.default_rng(seed)
-    read = _topics(split) + _docstrings(split, rng, 4 * count)
+    read = list(_topics(split)) + _docstrings(split, rng, 4 * count)
     order = rng.permutation(len(read))
     texts = []
     for i in range(count):
@@ -48,33 +50,39 @@ def documents(split: str, count: int, seed: int) -> list[str]:
     return texts
 
 
-def _topics(split: str) -> list[str]:
+@functools.cache
+def _topics(split: str) -> tuple[str, ...]:
     """Prose paragraphs of the language reference that ships with CPython; an interpreter without it gives none."""
     try:
         topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
     except ImportError:
-        return []
-    found = []
+        return ()
+    found: list[str] = []
     for name in sorted(topics):
         if side("topic/" + name) == split:
             paragraphs = [re.sub(r"\s+", " ", p).strip() for p in topics[name].split("\n\n") if not p.startswith((" ", "*", "+"))]
             text = " ".join(p for p in paragraphs if len(p) > 60)
             found += [text[i : i + MAX_CHARS] for i in range(0, min(len(text), 3 * MAX_CHARS), MAX_CHARS) if len(text) - i >= MIN_CHARS]
-    return found
+    return tuple(found)
 
 
 def _docstrings(split: str, rng: np.random.Generator, wanted: int) -> list[str]:
     files = source_code.library_files(split)
     found: list[str] = []
     for i in rng.permutation(len(files))[:80]:
-        tree = source_code.parsed(files[i])
-        nodes = [] if tree is None else [n for n in ast.walk(tree) if isinstance(n, (ast.Module, ast.ClassDef, ast.FunctionDef))]
-        texts = [re.sub(r"\s+", " ", ast.get_docstring(n) or "").strip() for n in nodes]
-        # Examples of interactive use are code; prose is wanted here.
-        found += [t[:MAX_CHARS] for t in texts if len(t) >= MIN_CHARS and ">>>" not in t][:10]
+        found += _docstrings_of(files[i])
         if len(found) >= wanted:
             break
     return found[:wanted]
+
+
+@functools.cache
+def _docstrings_of(path: Path) -> tuple[str, ...]:
+    """At most ten long docstrings of a file, without examples of interactive use: those are code, and prose is wanted."""
+    tree = source_code.parsed(path)
+    nodes = [] if tree is None else [n for n in ast.walk(tree) if isinstance(n, (ast.Module, ast.ClassDef, ast.FunctionDef))]
+    texts = (re.sub(r"\s+", " ", ast.get_docstring(n) or "").strip() for n in nodes)
+    return tuple(t[:MAX_CHARS] for t in texts if len(t) >= MIN_CHARS and ">>>" not in t)[:10]
 
 
 def _invented(split: str, rng: np.random.Generator) -> str:

@@ -6,6 +6,7 @@ Standard library and numpy only. Refuses third-party code (licences differ) and 
 from __future__ import annotations
 
 import ast
+import functools
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,14 +20,15 @@ MIN_CHARS, MAX_CHARS = 160, 1600
 _SKIPPED = ("test", "tests", "site-packages", "dist-packages", "idlelib", "lib2to3", "turtledemo", "__pycache__", "pydoc_data", "encodings")
 
 
-def library_files(split: str) -> list[Path]:
+@functools.cache
+def library_files(split: str) -> tuple[Path, ...]:
     """Files of the standard library on one side of the split, sorted. Raises LabInput where the interpreter ships no sources."""
     root = Path(sysconfig.get_paths()["stdlib"])
     files = [p for p in sorted(root.rglob("*.py")) if not any(part in _SKIPPED for part in p.relative_to(root).parts[:-1])]
     kept = [p for p in files if side(p.relative_to(root).as_posix()) == split]
     if not kept:
         raise LabInput("This interpreter ships no library sources.", mend="Use a CPython with its .py files, or give your own prompts.")
-    return kept
+    return tuple(kept)
 
 
 def parsed(path: Path) -> ast.Module | None:
@@ -42,10 +44,7 @@ def documents(split: str, count: int, seed: int) -> list[str]:
     found: list[str] = []
     files = library_files(split)
     for i in rng.permutation(len(files)):
-        tree = parsed(files[i])
-        if tree is None:
-            continue
-        bodies = list(_functions(tree))
+        bodies = _functions_of(files[i])
         # At most a dozen functions of one file: no single module dominates.
         found += [bodies[j] for j in rng.permutation(len(bodies))[:12]]
         if len(found) >= count:
@@ -53,6 +52,12 @@ def documents(split: str, count: int, seed: int) -> list[str]:
     if not found:
         raise LabInput("No function of usable size was found in the standard library.", mend="Give your own prompts.")
     return [found[i % len(found)] for i in range(count)]
+
+
+@functools.cache
+def _functions_of(path: Path) -> tuple[str, ...]:
+    tree = parsed(path)
+    return () if tree is None else tuple(_functions(tree))
 
 
 def _functions(tree: ast.Module) -> Iterator[str]:

@@ -91,7 +91,7 @@ def measure(material: Material, seed: int) -> tuple[tuple[Measurement, ...], dic
     _variants(out, material, sampler)
     _permutation(out, main, labels, plan.permutations, seed)
     nulls = _nulls(out, material, signatures, main, sampler, seed)
-    _classifier(out, signatures, labels, plan.chance_repeats, seed)
+    _classifier(out, signatures, material, seed)
     controls = _controls(out, material, sampler, main, seed)
     layers = _layers(out, signatures, sampler, seed) | _layer_baseline(material, sampler)
     _rest(out, material, signatures)
@@ -121,9 +121,14 @@ def _variants(out: Measures, material: Material, sampler: Sampler) -> None:
         held = {"prob": "probs", "weighted": "weights"}.get(variant)
         if held is not None and any(getattr(t, held) is None for t in traces):
             continue
-        out.add(
-            f"variant.{variant}.d", sampler.estimate([sig.cosine(sig.signatures(t, variant)) for t in traces]), "SD", f"{variant} signature"
-        )
+        matrices = [sig.cosine(sig.signatures(t, variant)) for t in traces]
+        try:
+            found: st.Estimate | None = sampler.estimate(matrices)
+        except LabInput:
+            # Long prompts use every expert, and then all binary signatures are equal.
+            found = None
+        note = f"{variant} signature" + ("" if found else ": all prompts are equal in it, so there is no effect size")
+        out.add(f"variant.{variant}.d", found, "SD", note)
     counts = [sig.signatures(t) for t in traces]
     centred = [sig.centred_cosine(s) for s in counts]
     for name in ("d", "within", "across"):
@@ -186,7 +191,8 @@ def _nulls(
     return found
 
 
-def _classifier(out: Measures, signatures: list[Floats], labels: NDArray[np.int64], repeats: int, seed: int) -> None:
+def _classifier(out: Measures, signatures: list[Floats], material: Material, seed: int) -> None:
+    labels, repeats = material.labels, material.plan.chance_repeats
     flat = [s.reshape(len(s), -1) for s in signatures]
     results = [classify.cross_validate(x, labels, seed=seed) for x in flat]
     out.add("classifier.accuracy", _accuracy(results), "share", "logistic regression, stratified 5-fold; Wilson interval over prompts")
@@ -194,7 +200,10 @@ def _classifier(out: Measures, signatures: list[Floats], labels: NDArray[np.int6
     out.add("classifier.accuracy_fold_sd", float(np.std(folds)), "share", "population SD over folds", len(folds))
     out.add("classifier.macro_f1", float(np.mean([r.macro_f1 for r in results])), "1", "mean over models", len(labels))
     for i, row in enumerate(np.sum([r.confusion for r in results], axis=0)):
-        out.add(f"classifier.recall.{i}", float(row[i] / row.sum()), "share", f"category {i}; row of the confusion matrix: {row.tolist()}")
+        counted = ", ".join(f"{kind} {n}" for kind, n in zip(material.kinds, row.tolist(), strict=True))
+        out.add(
+            f"classifier.recall.{material.kinds[i]}", float(row[i] / row.sum()), "share", f"all models together, predicted as: {counted}"
+        )
     chance = classify.permuted_accuracy(flat[0], labels, repeats=repeats, seed=seed)
     out.add("classifier.permuted_accuracy", st.bootstrap(chance, seed=seed), "share", f"{repeats} runs with shuffled labels")
 

@@ -60,7 +60,7 @@ class Plan:
 
 PRESETS: dict[str, Plan] = {
     "smoke": Plan(1, 40, 8, 128, 1024, 4, 128, 4, 16, 4, 64, docs=300, reference_docs=80, chance_repeats=10),
-    "standard": Plan(3, 120, 16, 128, 1024, 4, 128, 4, 16, 4, 64, docs=900, new_tokens=32, reference_docs=120, bootstrap=2000),
+    "standard": Plan(3, 150, 16, 128, 1024, 4, 128, 4, 16, 4, 64, docs=900, new_tokens=32, reference_docs=120, bootstrap=2000),
     "gpu": Plan(3, 400, 64, 256, 4096, 8, 512, 8, 64, 8, 256, docs=4000, new_tokens=32, reference_docs=200, bootstrap=2000, device="cuda"),
 }
 _TEXT_FACTORS = ("model", "prompts", "prompts_are", "chat", "device", "dtype")
@@ -123,6 +123,9 @@ class Material:
 
 def make_own(plan: Plan, seed: int, progress: Progress) -> Material:
     """Texts, tokenizer, prompts; then per seed an untrained, a trained and a shuffled-text model with all their traces."""
+    config = ModelConfig(
+        vocab=plan.vocab, layers=plan.layers, width=plan.width, heads=plan.heads, experts=plan.experts, k=plan.k, ffn=plan.ffn
+    )
     progress("making texts", 0.0)
     texts = {kind: documents(kind, "train", plan.docs, seed) for kind in KINDS}
     tokenizer = tokens.train_tokenizer((t for kind in KINDS for t in texts[kind]), plan.vocab)
@@ -133,9 +136,6 @@ def make_own(plan: Plan, seed: int, progress: Progress) -> Material:
     prompts = _own_prompts(plan, tokenizer, seed)
     matched = tokens.matched_prompts(tokenizer, plan.per_kind, seed)
     reference = _reference_prompts(plan, tokenizer, seed)
-    config = ModelConfig(
-        vocab=plan.vocab, layers=plan.layers, width=plan.width, heads=plan.heads, experts=plan.experts, k=plan.k, ffn=plan.ffn
-    )
     seeds = tuple(seed * 1000 + i for i in range(plan.seeds))
     traces = []
     for i, s in enumerate(seeds):
