@@ -7,14 +7,14 @@ STOP = frozenset(
     """a an the this that these those it its they them their we our us i you he she his her which who whom whose what where when there here as of
     in on at by for with from to into onto than then and or but so if is are was were be been being am has have had having do does did done
     will would shall should can could may might must about over under between among per via during while whereas although though
-    because since until also both each such very more most much many own same other another some any all not no nor only just even still yet
+    because since until also both each such very most much many own same other another some any all not no nor only just even still yet
     too out up down off again further once how why however therefore thus hence moreover furthermore additionally respectively i.e e.g etc et al
     using use used uses namely indeed overall particularly especially specifically well toward towards through throughout against upon
     that's one ones""".split()
 )
 # Words that carry almost no content when a statement is compared with its source: reporting frames and fillers.
 WEAK = frozenset(
-    """show shows showed shown showing demonstrate demonstrates demonstrated find finds found observe observes observed report reports reported
+    """after before arrive arrives occur occurs show shows showed shown showing demonstrate demonstrates demonstrated find finds found observe observes observed report reports reported
     result results paper work study author authors experiment experiments propose proposes proposed present presents presented introduce
     introduces introduced approach method methods technique system framework our new novel furthermore importantly notably interestingly
     finding findings evaluate evaluated evaluation analysis according achieve achieves achieved achieving obtain obtains obtained attain attains
@@ -118,6 +118,7 @@ OPPOSITES: tuple[tuple[str, str], ...] = (
     ("always", "never"),
     ("all every", "none"),
     ("with", "without"),
+    ("short shorter", "long longer"),
     ("old older oldest", "young younger newer recent"),
     ("lossless losslessly", "lossy"),
     ("image images vision visual", "text textual language"),

@@ -99,6 +99,8 @@ def _is_name(text: str, word: str, start: int) -> bool:
         )
     if "-" in bare and any(p[:1].isupper() for p in bare.split("-")[1:]):
         return not all(p.lower() in _CAPITAL_WORDS or p.lower() in _COMMON_ACRONYMS for p in bare.split("-"))
+    if "-" in bare and bare.split("-")[0].lower() in _FAMILIES:
+        return True
     if bare[0].isupper() and bare[1:].islower():
         if _SERIES.match(text, start + len(word)) or _ET_AL.match(text, start):
             return True
@@ -159,6 +161,8 @@ def alias_key(name: str) -> str:
     """
     text = name.strip().replace("×", "x").replace("’", "'").removesuffix("'s")
     if len(text) > 2 and text.endswith("s") and (text[-2].isupper() or (len(text) > 3 and text[-2] == "E" and text[-3] == "o")):
+        text = text[:-1]
+    if len(text) > 2 and text.endswith("s") and text[-2].isdigit():
         text = text[:-1]
     return re.sub(r"[\s\-_./+@]+", "", text).lower()
 

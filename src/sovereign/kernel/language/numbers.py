@@ -48,7 +48,7 @@ _BEFORE: tuple[tuple[re.Pattern[str], Relation], ...] = (
     (re.compile(r"(?:\bup to(?: an?)?|\bas (?:much|many|high|large|low|little|few|fast) as|\bmaximum(?: of)?|\bat best|\bpeak(?: of)?|\bby up to)\s*[(~]?$"), Relation.UP_TO),
     (re.compile(r"(?:\bat most|\bno more than|\bless than|\bfewer than|\bunder|\bbelow|\bnot exceeding|\bwithin|\bcapped at|\bdoes not exceed|\blower than|\bsmaller than|≤|<=|<|\\leq?)\s*$"), Relation.AT_MOST),
     (re.compile(r"(?:\bat least|\bno less than|\bno fewer than|\bmore than|\bover|\babove|\bexceed(?:s|ed|ing)?|\bgreater than|\bhigher than|\blarger than|\blonger than|\bbeyond|\ba minimum of|\bminimum of|≥|>=|>|\\geq?)\s*$"), Relation.AT_LEAST),
-    (re.compile(r"(?:\babout|\baround|\bapproximately|\broughly|\bnearly|\balmost|\bclose to|\bcirca|\bapprox\.?|\bsome|\bon the order of|~|∼|≈|≃|\\approx|\\sim)\s*$"), Relation.ABOUT),
+    (re.compile(r"(?:\babout|\baround|\bapproximately|\broughly|\bnearly|\balmost|\bclose to|\bnear|\bcirca|\bapprox\.?|\bsome|\bon the order of|~|∼|≈|≃|\\approx|\\sim)\s*$"), Relation.ABOUT),
 )  # fmt: skip
 _RANGE_LEAD = re.compile(r"\b(?:between|from|range[sd]?|ranging|in|of|within|lie|lies)\s*$")
 

@@ -134,7 +134,7 @@ def _token(masked: str, text: str, match: re.Match[str], clause: int) -> Token:
             if value is not None:
                 return Token(text[value.start : value.end], low, "#", "q", value.start, value.end, value=value, content=True, clause=clause)
         low = _ORDINAL.get(low, low)
-        content = low not in lex.STOP and len(low) > 1
+        content = low not in lex.STOP and low not in lex.APPROXIMATE and len(low) > 1
         return Token(written, low, stem(low), "w", start, stop, content=content, weak=low in lex.WEAK, clause=clause)
     return Token(written, written, written, "p", start, stop, clause=clause)
 
@@ -182,7 +182,7 @@ def _negate(tokens: list[Token]) -> list[Token]:
             for p in lex.NOT_A_NEGATION
         ):
             continue
-        if low == "no" and i and out[i - 1].content and polarity(out[i - 1].low):
+        if low in {"no", "neither"} and i and out[i - 1].kind == "w" and (out[i - 1].content and (polarity(out[i - 1].low) or low == "neither" or out[i - 1].weak)):
             out[i - 1] = replace(out[i - 1], negated=not out[i - 1].negated)
         left = 6
         for j in range(i + 1, len(tokens)):

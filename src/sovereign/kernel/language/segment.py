@@ -57,6 +57,8 @@ def _abbreviated(text: str, start: int, mark: int, rest: str) -> bool:
 
 def _initial(head: str) -> bool:
     """A single capital before the stop is an initial when another capitalised word or initial stands close before or it opens the text."""
+    if re.search(r"\d\s?[A-Z]\.$", head):
+        return False
     return bool(re.search(r"(?:^|[\s.(,])(?:[A-Z][a-z]+ |[A-Z]\. ?)?[A-Z]\.$", head)) and not re.search(r"[a-z]{2,} [A-Z]\.$", head)
 
 

@@ -251,6 +251,7 @@ def belonging(aligned: Aligned, at: int, candidates: list[int], near_claim: Clos
         for p in partners
         if mine.segment[k] == mine.segment[at] or mine.segment[k] not in mine.numbered
     }
+    used |= {j for j, t in enumerate(aligned.source.content) if t.kind == "n" and t.key == aligned.unit.topic}
     for s in candidates:
         scores[s] = 0.5 * scores[s] + 0.5 * _companions_said(aligned, layout.companions(s), used)
     return scores, (said / total if total else 0.0)

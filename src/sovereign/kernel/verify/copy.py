@@ -20,7 +20,7 @@ from sovereign.records import Relation
 LITERAL = 0.72  # share of the claim's tokens that the sentence repeats in place: from here on it is a near-copy
 LEAST = 5  # tokens; shorter claims are compared by their slots
 _FREE = frozenset(
-    """the a an that which this these those there it its they their we our us also and then thus hence therefore so here is are was were be been being has have had do does did
+    """s the a an that which this these those there it its they their we our us also and then thus hence therefore so here is are was were be been being has have had do does did
     of in on for by to at as with into i.e e.g namely both further furthermore moreover additionally finally specifically particularly indeed however consequently notably""".split()
 )
 _STANDS_FOR = frozenset("we our us it its they their this the method approach model system framework technique paper work i ours proposed".split())
@@ -28,6 +28,8 @@ _ADVERBIAL = frozenset(
     """on in at for with under when while whereas after before during across by as if since because given using unlike like among within without through via despite although
     though from to compared relative overall throughout over until once where through toward towards against between per""".split()
 )
+_COORDINATORS = frozenset("and or but while whereas".split())
+_PLACED = frozenset("by to from".split())  # before a figure they say what it is: the change, the end or the start
 _SOFTENERS = lex.HEDGES | frozenset("can could may might".split())
 _LIMITS = lex.PARTIAL | frozenset("average averaged mean median maximum minimum best worst up".split())
 
@@ -38,6 +40,7 @@ class Copy:
 
     ratio: float
     findings: tuple[f.Finding, ...]
+    bridged: bool = False  # a name or a figure was cut out between kept words
 
 
 def compare(claim: Scan, unit: Unit) -> Copy | None:
@@ -60,7 +63,9 @@ def compare(claim: Scan, unit: Unit) -> Copy | None:
             continue
         found += _changed(claim, source, unit, theirs[i1:i2], mine[j1:j2])
         found += _left_out(theirs[i1:i2], mine[j1:j2], edge=i1 == 0 or i2 == len(theirs))
-    return Copy(ratio, tuple(found))
+    middle = [op for op in opcodes if op[0] == "delete" and op[1] > 0 and op[2] < len(theirs) and op[3] > 0 and op[3] < len(mine)]
+    bridged = any(t.kind in "nq" or t.low in _COORDINATORS for op in middle for t in theirs[op[1] : op[2]])
+    return Copy(ratio, tuple(found), bridged)
 
 
 def _key(token: Token) -> str:
@@ -107,10 +112,17 @@ def _changed(claim: Scan, source: Scan, unit: Unit, old: list[Token], new: list[
         if equal is not None:
             free.remove(equal)
             continue
+        if token.low in _PLACED and any(t.low in _PLACED for t in free) and _before_figure(claim, token):
+            out.append(f.Finding("value", f.CONTRADICTS, f"“{token.low}” the figure", f"“{next(t.low for t in free if t.low in _PLACED)}” it"))
+            continue
         if token.low in _FREE or (token.weak and not _stranger(token, free)) or _named_here(token, unit, old):
             continue
         out.append(_finding(claim, source, token, free))
     return out
+
+
+def _before_figure(sentence: Scan, token: Token) -> bool:
+    return any(t.kind == "q" and 0 <= t.start - token.end <= 12 for t in sentence.quantities)
 
 
 def _stranger(token: Token, free: list[Token]) -> bool:

@@ -86,8 +86,11 @@ def _value(
     assert value is not None  # narrowed by the caller; kept for the type checker
     agreements = {j: agree(value, v) for j in scores if (v := source[j].value) is not None}
     setting = head_of(aligned.claim, token)
-    equal = [j for j, a in agreements.items() if a is Agreement.EQUAL]
-    soft = [j for j, a in agreements.items() if a in (Agreement.QUALIFIED, Agreement.FINER)]
+    role = _role(aligned.claim, token)
+    theirs = {j: _role(aligned.source, source[j]) for j in agreements}
+    clashing = {j for j, r in theirs.items() if (r == "total") != (role == "total") or {r, role} == {"by", "to"}}
+    equal = [j for j, a in agreements.items() if a is Agreement.EQUAL and j not in clashing]
+    soft = [j for j, a in agreements.items() if a in (Agreement.QUALIFIED, Agreement.FINER) and j not in clashing]
     off = [j for j, a in agreements.items() if a in (Agreement.OFF, Agreement.UNIT) and _comparable(value, source[j].value)]
     rivals = [j for j in off if setting == head_of(aligned.source, source[j])]
     rival = max(rivals, key=lambda r: (scores[r], -r), default=None)
@@ -113,7 +116,8 @@ def _value(
         return _off(aligned, token, rival, near, "condition"), None
     if _is_spread(aligned, value) or (setting and _in_surroundings(aligned, value)):
         return None, None
-    if rival is not None and scores[rival] >= 0.6 and said >= 0.7:
+    per = aligned.claim.words & {"per"} and not aligned.source.words & {"per"}
+    if rival is not None and scores[rival] >= 0.6 and said >= 0.7 and not per and not aligned.claim.text.startswith("Per "):
         return _off(aligned, token, rival, near, "unit" if agreements[rival] is Agreement.UNIT else "value"), None
     return Finding("value", OPEN, shown(value), "no such value here"), None
 
@@ -145,6 +149,8 @@ def paired_by_role(aligned: Aligned, token: Token, other: Token) -> bool:
 
 def _stands_elsewhere(aligned: Aligned, at: int, j: int, rivals: list[int], layout: Layout) -> str | None:
     """A word that the claim puts to its value and the source puts, word for word, only to other values."""
+    if layout.columns is not None and _role(aligned.claim, aligned.claim.content[at]) in {"from", "base"}:
+        return None
     mine = Layout(aligned.claim)
     several = len(mine.numbered) > 1
     used = {p for partners in aligned.partners for p in partners}
@@ -182,16 +188,15 @@ def _comparable(a: Value, b: Value | None) -> bool:
     if a.unit == b.unit == "":
         return ((a.decimals or 0) > 0) == ((b.decimals or 0) > 0) and (a.decimals is None) == (b.decimals is None)
     if "" in (a.unit, b.unit):
-        plain = a if a.unit == "" else b
-        return (plain.decimals or 0) > 0 and {a.unit, b.unit} <= {"", "percent", "ratio"}
-    return a.unit == b.unit or {a.unit, b.unit} <= {"percent", "points", "ratio", "order"} or _scale(a.unit) == _scale(b.unit)
+        return (a.decimals or 0) > 0 and (b.decimals or 0) > 0
+    return a.unit == b.unit or {a.unit, b.unit} <= {"percent", "ratio", "order"} or _scale(a.unit) == _scale(b.unit)
 
 
 def _scale(unit: str) -> str:
     return {"second": "time", "byte": "data", "bit": "data"}.get(unit, unit)
 
 
-def _off(aligned: Aligned, token: Token, rival: int, near: Closeness, slot: str) -> Finding:
+def _off(aligned: Aligned, token: Token, rival: int, near: Closeness, slot: str, kind: str = CONTRADICTS) -> Finding:
     other = aligned.source.content[rival]
     assert token.value is not None and other.value is not None
     if _is_condition(aligned.claim, token):
@@ -203,7 +208,7 @@ def _off(aligned: Aligned, token: Token, rival: int, near: Closeness, slot: str)
             _with_neighbour(aligned.source, other),
             around_value(aligned, rival, near),
         )
-    return Finding(slot, CONTRADICTS, shown(token.value), shown(other.value), around_value(aligned, rival, near))
+    return Finding(slot, kind, shown(token.value), shown(other.value), around_value(aligned, rival, near))
 
 
 _HEADS = {
@@ -260,6 +265,7 @@ def _derive(aligned: Aligned, at: int, value: Value) -> str | None:
     if aligned.columns is not None and any(t.value is not None and t.value.unit == value.unit for t in tokens):
         return None  # the row states a change of its own
     few = len(tokens) <= 4
+    share = _kind_of_percent(aligned.claim, aligned.claim.content[at]) == "share"
     for a in range(len(tokens)):
         for b in range(a + 1, len(tokens)):
             first, second = tokens[a].value, tokens[b].value
@@ -269,7 +275,7 @@ def _derive(aligned: Aligned, at: int, value: Value) -> str | None:
                 or not (few or aligned.columns is not None or _contrasted(aligned.source, tokens[a], tokens[b]))
             ):
                 continue
-            if (note := derived(value, first, second)) is not None:
+            if (note := derived(value, first, second, share=share)) is not None:
                 return note
     return None
 
@@ -309,12 +315,14 @@ def _in_surroundings(aligned: Aligned, value: Value) -> bool:
     )
 
 
-_ROLES = {"from": "from", "to": "to", "than": "base", "versus": "base", "vs": "base", "against": "base", "over": "base"}
+_ROLES = {"from": "from", "to": "to", "by": "by", "than": "base", "versus": "base", "vs": "base", "against": "base", "over": "base"}
 
 
 def _role(sentence: Scan, token: Token) -> str:
     """Which side of a comparison a quantity stands on: what it came from, what it became, what it is compared with."""
     before = [t for t in sentence.tokens if t.end <= token.start][-3:]
+    if len(before) > 1 and before[-1].low == "of" and before[-2].kind == "q" and before[-2].value is not None and before[-2].value.unit == "":
+        return "total"
     for t in reversed(before):
         if t.low in _ROLES:
             return _ROLES[t.low]
@@ -440,9 +448,18 @@ def _beside_value(aligned: Aligned, bound: Bound, at: int, near_claim: Closeness
 _ATTRIBUTES = frozenset("larger smaller bigger large small longer shorter high low strong weak great largest smallest".split())
 
 
+def _bounding(sentence: Scan, at: int) -> bool:
+    """ "more than 5 %" bounds a value, it states no direction."""
+    token = sentence.content[at]
+    after = sentence.content[at + 1] if at + 1 < len(sentence.content) else None
+    return after is not None and after.kind == "q" and sentence.text[token.end : after.start].strip().lower() in {"than", "than the", "than about"}
+
+
 def _attribute(sentence: Scan, at: int) -> bool:
     """An adjective of size right before its noun ("larger models") names a setting, not a change."""
     token = sentence.content[at]
+    if _bounding(sentence, at):
+        return True
     if token.low not in _ATTRIBUTES or at + 1 >= len(sentence.content):
         return False
     after = sentence.content[at + 1]
@@ -473,7 +490,7 @@ def directions(aligned: Aligned, bound: Bound) -> list[Finding]:
             continue
         sense = _sense(aligned.claim, i, near_claim)
         finding = _direction(aligned, i, sense, candidates, near_claim, near_source)
-        if finding is not None and finding.kind == OPEN and (sign := _signed(aligned, bound, i, near_claim)):
+        if finding is not None and finding.kind == OPEN and not _speed_of_other(aligned, token) and (sign := _signed(aligned, bound, i, near_claim)):
             agrees = _agree_in_sense(sense, Sense(sign, 0))
             finding = None if agrees is not False else Finding("direction", CONTRADICTS, f"“{token.text}”", "a change with the other sign")
         if finding is not None and finding.kind == OPEN and _follows_from_ratio(aligned, bound, i, sense):
@@ -483,6 +500,12 @@ def directions(aligned: Aligned, bound: Bound) -> list[Finding]:
         if finding is not None:
             findings.append(finding)
     return findings
+
+
+def _speed_of_other(aligned: Aligned, token: Token) -> bool:
+    """A word of speed where the source's values are no times and no rates."""
+    units = {t.value.unit for t in aligned.source.quantities if t.value is not None}
+    return polarity(token.low) in {"fast", "slow"} and not any(u == "second" or u.endswith("/second") or u in {"ratio", "percent", ""} for u in units)
 
 
 def _follows_from_ratio(aligned: Aligned, bound: Bound, at: int, sense: Sense) -> bool:
@@ -624,7 +647,7 @@ def named(aligned: Aligned) -> list[Finding]:
     near_claim, near_source = _near(aligned)
     used = {j for p in aligned.partners for j in p}
     findings = []
-    free = [j for j, t in enumerate(aligned.source.content) if t.kind == "n" and j not in used]
+    free = [j for j, t in enumerate(aligned.source.content) if t.kind == "n" and j not in used and not _continues(aligned.source, j, used)]
     around = [t.text for t in scan(aligned.unit.around).names] if aligned.unit.around else []
     for i, token in enumerate(aligned.claim.content):
         if token.kind != "n" or aligned.strength[i] > 0.0:
@@ -633,13 +656,26 @@ def named(aligned: Aligned) -> list[Finding]:
         if free:
             scores = binding(aligned, i, free, near_claim, near_source)
             j = max(free, key=lambda j: (scores[j], -j))
-            kind = CONTRADICTS if aligned.order >= 0.5 and scores[j] >= 0.3 else OPEN
+            alike = _resembles(aligned.source.content[j].text, token.text)
+            near_copy = (aligned.order >= 0.5 or aligned.columns is not None) and scores[j] >= 0.3
+            kind = CONTRADICTS if near_copy and (alike or _governed_alike(aligned, token, aligned.source.content[j])) else OPEN
             findings.append(Finding(slot, kind, token.text, aligned.source.content[j].text))
         elif homonym := next((a for a in around if _resembles(a, token.text)), None):
             findings.append(Finding(slot, CONTRADICTS, token.text, homonym, "different names"))
         else:
             findings.append(Finding(slot, OPEN, token.text, "no such name here"))
     return findings
+
+
+def _governed_alike(aligned: Aligned, a: Token, b: Token) -> bool:
+    """Both names stand behind a preposition, or neither does."""
+    return name_slot(aligned.claim, a) == name_slot(aligned.source, b)
+
+
+def _continues(sentence: Scan, j: int, used: set[int]) -> bool:
+    """A name right behind a name that is matched belongs to it ("Nano 30B-A3B")."""
+    before = sentence.content[j - 1] if j else None
+    return before is not None and before.kind == "n" and j - 1 in used and sentence.text[before.end : sentence.content[j].start] == " "
 
 
 def _resembles(a: str, b: str) -> bool:
@@ -674,8 +710,8 @@ def scope(aligned: Aligned) -> list[Finding]:
     """The claim says all, always or only where the source does not; or drops the source's most, some, on average."""
     claim_words, source_words = aligned.claim.words, aligned.source.words
     findings = []
-    wide = (claim_words & lex.UNIVERSAL) - source_words
-    if "only" in wide and re.search(r"\bonly (?:about |around |some )?\d", aligned.claim.text.lower()):
+    wide = (claim_words & lex.UNIVERSAL) - source_words - {"fully", "wholly", "each", "must", "whole", "strictly"}
+    if "only" in wide and re.search(r"\bonly (?:about |around |some )?(?:\d|slightly|marginally|a |two|three)", aligned.claim.text.lower()):
         wide -= {"only"}
     wide -= {w for w in wide if _same_scope(w, source_words)}
     if wide:
@@ -746,6 +782,8 @@ def roles(sentence: Scan) -> Roles | None:
         if token.kind != "w" or not _is_pivot(tokens, at):
             continue
         left, right = _left_of(sentence, at), _right_of(sentence, at)
+        if token.low in {"before", "after"}:
+            left, right = _around(sentence, token)
         if not left or not right:
             continue
         passive = bool(_PASSIVE.search(sentence.text)) and bool(concepts(token.low) & _ACTS)
@@ -761,6 +799,14 @@ def roles(sentence: Scan) -> Roles | None:
     return None
 
 
+def _around(sentence: Scan, pivot: Token) -> tuple[frozenset[int], frozenset[int]]:
+    """The three plain words on each side."""
+    words = [i for i, t in enumerate(sentence.content) if t.kind == "w" and t is not pivot and t.low not in {"before", "after"} and not t.weak]
+    left = [i for i in words if sentence.content[i].start < pivot.start]
+    right = [i for i in words if sentence.content[i].start > pivot.start]
+    return frozenset(left[-2:]), frozenset(right[:2])
+
+
 def _is_pivot(tokens: tuple[Token, ...], at: int) -> bool:
     low = tokens[at].low
     after = tokens[at + 1].low if at + 1 < len(tokens) else ""
@@ -774,14 +820,14 @@ def _is_pivot(tokens: tuple[Token, ...], at: int) -> bool:
         return any(t.value is not None and t.value.unit == "ratio" for t in tokens[max(0, at - 5) : at])
     if low == "over":
         return at + 1 < len(tokens) and tokens[at + 1].kind == "n"
-    return low in _AGAINST or bool(concepts(low) & _ACTS)
+    return low in _AGAINST or low in {"before", "after"} or bool(concepts(low) & _ACTS)
 
 
 def _right_of(sentence: Scan, at: int) -> frozenset[int]:
     """The first name after the pivot, or the first noun phrase."""
     index = {t.start: i for i, t in enumerate(sentence.content)}
     words: list[int] = []
-    for token in sentence.tokens[at + 1 : at + 9]:
+    for token in sentence.tokens[at + 1 : at + 13]:
         if token.kind == "n":
             return frozenset({index[token.start]})
         if token.kind == "p" or (words and token.low in _SETTING) or token.kind == "q":
@@ -814,6 +860,8 @@ def _left_of(sentence: Scan, at: int) -> frozenset[int]:
 def sides(aligned: Aligned) -> list[Finding]:
     """Who stands on which side of a comparison: exchanged sides contradict, unless the direction is turned as well."""
     mine, theirs = roles(aligned.claim), roles(aligned.source)
+    if mine is not None and theirs is None and mine.word == "than" and not any(polarity(t.low) not in {"", "same"} for t in aligned.source.content) and not aligned.claim.quantities:
+        return [Finding("comparator", OPEN, f"more or less than “{_phrase(aligned.claim, mine.other)}”", "no comparison here")]
     if mine is None or theirs is None:
         return []
     partner = aligned.partners
@@ -844,6 +892,8 @@ def subjects(aligned: Aligned) -> list[Finding]:
     mine = _opening(aligned.claim)
     if not mine or any(aligned.partners[i] for i in mine) or aligned.columns is not None:
         return []
+    if all(aligned.strength[i] == 0.0 for i in mine):
+        return [Finding("subject", OPEN, f"“{_phrase(aligned.claim, frozenset(mine))}”", "nothing about it here")]
     theirs = [j for j in _opening(aligned.source) if aligned.source.content[j].kind == "n"]
     used = {p for partners in aligned.partners for p in partners}
     if not theirs or any(j in used for j in theirs):
@@ -922,7 +972,7 @@ def _pairs(aligned: Aligned) -> list[tuple[int, int]]:
     return out
 
 
-_FRONTED = re.compile(r"^(?:For|With|When|Under|If|In|At|On|Among)\b[^,;:()]{3,90},")
+_FRONTED = re.compile(r"^(?:For|When|Under|If|Among)\b[^,;:()]{3,90},")
 
 
 def settings_dropped(aligned: Aligned, bound: Bound) -> list[Finding]:
@@ -935,6 +985,67 @@ def settings_dropped(aligned: Aligned, bound: Bound) -> list[Finding]:
     missing = [j for j in inside if j not in used]
     if len(inside) >= 2 and len(missing) >= 0.6 * len(inside):
         return [Finding("condition", QUALIFIES, "it without a setting", f"“{match.group().rstrip(',')}”")]
+    return []
+
+
+_PER = re.compile(r"\b(?:per|a|each|every)\b(?=\s+[a-z])")
+_BECAUSE = re.compile(r"\b(?:because|due to|caused by|thanks to|owing to|as a result of|stems? from|attributable to|results? from|explained by|leads? to|causes?|since)\b", re.IGNORECASE)
+_REPORTED = re.compile(
+    r"\b(?:claim(?:s|ed)? that|is said to|are said to|was said to|allegedly|reportedly|could not be (?:confirmed|reproduced)|unconfirmed|not (?:been )?confirmed|would (?:be|have|reach|need|give|reduce|cut)|"
+    r"hypothetical(?:ly)?|in theory|were to|has been retracted|is false|is wrong|is incorrect|contrary to)\b", re.IGNORECASE,
+)  # fmt: skip
+
+
+def circumstances(aligned: Aligned) -> list[Finding]:
+    """What a statement rests on: a rate per another thing, a cause that the source does not give, words that the source only reports or supposes."""
+    out = []
+    mine, theirs = _per(aligned.claim), _per(aligned.source)
+    used = {p for partners in aligned.partners for p in partners}
+    for i in mine:
+        if theirs and not aligned.partners[i] and aligned.strength[i] == 0.0 and any(j not in used for j in theirs):
+            other = next(j for j in theirs if j not in used)
+            out.append(Finding("unit", CONTRADICTS if aligned.order >= 0.5 else OPEN, f"per {aligned.claim.content[i].text}", f"per {aligned.source.content[other].text}"))
+    if not mine and theirs and aligned.claim.words & {"total", "altogether", "overall"} and not any(j in used for j in theirs):
+        out.append(Finding("unit", OPEN, "a total", f"per {aligned.source.content[theirs[0]].text}"))
+    if (cause := _BECAUSE.search(aligned.claim.text)) and not _BECAUSE.search(aligned.source.text):
+        out.append(Finding("scope", OPEN, f"“{cause.group()}”", "no cause"))
+    if (report := _REPORTED.search(aligned.source.text)) and not _REPORTED.search(aligned.claim.text):
+        out.append(Finding("hedge", OPEN, "it outright", f"“{report.group()}”"))
+    return out
+
+
+def _per(sentence: Scan) -> list[int]:
+    """Content indices of what follows "per"."""
+    out = []
+    for token in sentence.tokens:
+        if token.low == "per":
+            out += [i for i, t in enumerate(sentence.content) if t.start > token.end and t.kind != "q"][:1]
+    return out
+
+
+_CLAUSE = re.compile(r";|\b(?:while|whereas|but)\b")
+
+
+def clauses(aligned: Aligned) -> list[Finding]:
+    """The claim's name stands in one clause of the source and what the claim says of it only in another one."""
+    cuts = [m.start() for m in _CLAUSE.finditer(aligned.source.text)]
+    if not cuts or aligned.columns is not None or _CLAUSE.search(aligned.claim.text):
+        return []
+    place = [sum(t.start > c for c in cuts) for t in aligned.source.content]
+    named_at: dict[int, set[int]] = {}
+    rest: list[set[int]] = []
+    for i, token in enumerate(aligned.claim.content):
+        if not aligned.partners[i]:
+            continue
+        where = {place[j] for j in aligned.partners[i]}
+        if token.kind == "n":
+            named_at[i] = where
+        elif not token.weak:
+            rest.append(where)
+    for i, where in named_at.items():
+        apart = sum(not (w & where) for w in rest)
+        if rest and apart > 0.5 * len(rest):
+            return [Finding("subject", OPEN, f"it of {aligned.claim.content[i].text}", "it of something else, in another clause")]
     return []
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sovereign.kernel.language.scan import Scan
 from sovereign.kernel.verify import findings as f
-from sovereign.kernel.verify.copy import Copy, compare
+from sovereign.kernel.verify.copy import compare
 from sovereign.kernel.verify.align import Aligned, align, weight
 from sovereign.kernel.verify.units import Unit
 from sovereign.records import Verdict
@@ -19,6 +19,7 @@ SUPPORT_COPY = 0.85  # share of the content that a unit must say for SUPPORTED: 
 SUPPORT_ANCHORED = 0.6  # of a paraphrase whose every figure is bound to the same things,
 SUPPORT_WORDS = 0.8  # of a paraphrase without figures
 SPOKEN = 0.4  # share that the unit itself, not its surroundings, must say
+SPOKEN_ROW = 0.2  # of a table row, whose caption and heading say most of what it is about
 CONTRADICT = 0.75  # alignment from which a mismatch is a contradiction and not another topic
 RELATED = 0.4  # alignment from which the guard abstains instead of saying "not found"
 
@@ -57,11 +58,14 @@ def examine(claim: Scan, unit: Unit) -> UnitRuling:
         return UnitRuling(unit, Verdict.NOT_FOUND, aligned.coverage, aligned.own_coverage, (), ())
     literal = compare(claim, unit) if aligned.own_coverage >= 0.5 else None
     if literal is not None:
-        return UnitRuling(unit, _of_copy(literal), aligned.coverage, aligned.own_coverage, literal.findings, (), literal=literal.ratio)
+        found = [*literal.findings, *f.circumstances(aligned)]
+        if literal.bridged:  # something with a name or a figure was cut out of the middle: what is left must still belong together
+            found += [x for x in (*f.values(aligned)[0], *f.sides(aligned), *f.clauses(aligned)) if x.kind in (f.CONTRADICTS, f.OPEN)]
+        return UnitRuling(unit, _of_copy(found), aligned.coverage, aligned.own_coverage, tuple(found), (), literal=literal.ratio)
     value_findings, bound = f.values(aligned)
     side_findings = f.sides(aligned)
     found = [
-        *value_findings, *f.directions(aligned, bound), *f.negations(aligned), *f.opposites(aligned), *f.named(aligned), *side_findings, *f.subjects(aligned), *f.exchanged(aligned),
+        *value_findings, *f.directions(aligned, bound), *f.negations(aligned), *f.opposites(aligned), *f.named(aligned), *side_findings, *f.subjects(aligned), *f.exchanged(aligned), *f.circumstances(aligned), *f.clauses(aligned),
         *f.scope(aligned), *f.settings_dropped(aligned, bound),
         *f.hedges(aligned), *f.wording(aligned),
     ]  # fmt: skip
@@ -71,9 +75,9 @@ def examine(claim: Scan, unit: Unit) -> UnitRuling:
     return UnitRuling(unit, verdict, aligned.coverage, aligned.own_coverage, tuple(found), tuple(bound.notes), bound=_results(aligned, bound))
 
 
-def _of_copy(copy: Copy) -> Verdict:
+def _of_copy(found: list[f.Finding]) -> Verdict:
     """A near-copy: contradicted, open or qualified by what was changed; supported when nothing that counts was."""
-    kinds = {x.kind for x in copy.findings}
+    kinds = {x.kind for x in found}
     if f.CONTRADICTS in kinds:
         return Verdict.CONTRADICTED
     if f.OPEN in kinds:
@@ -95,7 +99,7 @@ def decide(aligned: Aligned, found: list[f.Finding], bound: f.Bound) -> Verdict:
     unsaid = [x for x in found if x.slot == "wording"]
     if against:
         return Verdict.CONTRADICTED if _strong(aligned, against) else Verdict.UNRESOLVED if coverage >= RELATED else Verdict.NOT_FOUND
-    if not still_open and own >= SPOKEN and _said(aligned, unsaid, bound):
+    if not still_open and own >= (SPOKEN if aligned.columns is None else SPOKEN_ROW) and _said(aligned, unsaid, bound):
         return Verdict.QUALIFIED if any(x.kind == f.QUALIFIES for x in found) else Verdict.SUPPORTED
     return Verdict.UNRESOLVED if coverage >= RELATED else Verdict.NOT_FOUND
 
@@ -122,4 +126,4 @@ def _strong(aligned: Aligned, against: list[f.Finding]) -> bool:
         total += weight(token)
         found += weight(token) * strength
         own += 0.0 if inherited else weight(token) * strength
-    return total > 0 and found / total >= CONTRADICT and own / total >= 0.5 and aligned.order >= 0.4
+    return total > 0 and found / total >= CONTRADICT and own / total >= (0.5 if aligned.columns is None else 0.25) and (aligned.order >= 0.4 or aligned.columns is not None)

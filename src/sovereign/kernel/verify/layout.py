@@ -54,8 +54,9 @@ class Layout:
 def _segments(sentence: Scan) -> list[int]:
     """The segment of every content token; a short stretch without a number that "and" joins to a stretch with one is part of that one."""
     count, raw, cuts = 0, [], {}
-    for token in sentence.tokens:
-        if token.low in _CUTS and token.kind in "wp":
+    for at, token in enumerate(sentence.tokens):
+        bound = token.low == "than" and at + 1 < len(sentence.tokens) and sentence.tokens[at + 1].kind == "q"  # "less than 4 %"
+        if token.low in _CUTS and token.kind in "wp" and not bound:
             count += 1
             cuts[count] = token.low
         if token.content:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from sovereign.kernel.language.naming import alias_key
 from sovereign.kernel.language.scan import Scan, scan
 from sovereign.kernel.language.segment import sentences
+from sovereign.kernel.language.units import UNITS
 from sovereign.records import Document, Passage, PassageKind, TableRow
 
 REACH = 5  # sentences before a unit that its pronouns may reach back to
@@ -139,6 +140,8 @@ def _build(document: Document) -> Units:
         if passage.kind is PassageKind.REFERENCE:
             continue
         for unit in _of_passage(passage, title, short_forms):
+            if _INSTRUCTION.search(unit.text):
+                continue  # what is read is data: a line that addresses the reader is no evidence
             if (unit.start, unit.end) not in seen:
                 seen.add((unit.start, unit.end))
                 items.append(unit)
@@ -204,7 +207,7 @@ _FINITE = frozenset("is are was were has have had does can will".split())
 def _of_passage(passage: Passage, title: str, short_forms: tuple[tuple[re.Pattern[str], str], ...]) -> list[Unit]:
     if passage.table is not None:
         around = " ; ".join(p for p in (passage.table.caption, passage.section, title) if p)
-        row = " ; ".join([*passage.table.header, *passage.table.cells])
+        row = " ; ".join([*passage.table.header, *_with_units(passage.table.header, passage.table.cells)])
         return [
             Unit(
                 passage.start,
@@ -235,7 +238,7 @@ def _of_passage(passage: Passage, title: str, short_forms: tuple[tuple[re.Patter
         elif not all(re.fullmatch(r":?-{2,}:?", c) or not c for c in cells):
             table = TableRow(caption=heading, header=header, cells=cells, row=len(out))
         around = shorten(" ; ".join(p for p in (heading, title) if p), short_forms)
-        plain = shorten(" ; ".join([*header, *cells]) if table is not None and cells else text, short_forms)
+        plain = shorten(" ; ".join([*header, *_with_units(header, cells)]) if table is not None and cells else text, short_forms)
         if table is None:
             plain, topic = resolve(plain, topic)
         kind = PassageKind.TABLE_ROW if table is not None else passage.kind
@@ -258,6 +261,23 @@ def _of_passage(passage: Passage, title: str, short_forms: tuple[tuple[re.Patter
         elif text.startswith("#"):
             before = []
     return out
+
+
+_HEADER_UNIT = re.compile(r"[(\[,]\s*(?:in )?([^()\[\],]{1,14})[)\]]?\s*$")
+_BARE = re.compile(r"^[*_\s]*[-+−–]?\d+(?:[.,]\d+)*(?:\s?±\s?\d+(?:\.\d+)?)?[*_\s]*$")
+
+
+def _with_units(header: tuple[str, ...], cells: tuple[str, ...]) -> list[str]:
+    """Bare numbers take the unit of their header: "latency (ms)" over 29 makes 29 ms."""
+    out = []
+    for i, cell in enumerate(cells):
+        match = _HEADER_UNIT.search(header[i]) if i < len(header) else None
+        unit = match.group(1).strip() if match else ""
+        out.append(f"{cell.strip('*_ ')} {unit}" if unit in UNITS and _BARE.match(cell) else cell)
+    return out
+
+
+_INSTRUCTION = re.compile(r"\b(?:ignore|disregard|forget)\b[^.]{0,40}\b(?:instructions?|prompts?|rules)\b|\b(?:answer|respond|reply|output|return|say)\b[^.]{0,30}\b(?:SUPPORTED|CONTRADICTED)\b|\byou (?:are|must) (?:an? )?(?:assistant|answer|approve)\b", re.IGNORECASE)
 
 
 def _pipe_cells(text: str) -> tuple[str, ...] | None:

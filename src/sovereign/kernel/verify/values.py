@@ -64,6 +64,11 @@ def _relation(claim: Value, source: Value, c: tuple[float, float], s: tuple[floa
             return Agreement.QUALIFIED if s[0] - step <= c[0] <= s[1] + step else Agreement.OFF
         return Agreement.EQUAL if c[0] - step <= s[0] <= c[1] + step else Agreement.OFF
     near = _close(c[0], s[0], step)
+    if claim.relation is source.relation and claim.relation in bound and not near:  # a looser bound follows from a tighter one
+        looser = s[0] >= c[0] if claim.relation is Relation.AT_LEAST else s[0] <= c[0]
+        return Agreement.EQUAL if looser and abs(s[0] - c[0]) <= 0.35 * max(abs(s[0]), abs(c[0])) else Agreement.OFF
+    if near and {claim.relation, source.relation} == {Relation.AT_MOST, Relation.UP_TO}:
+        return Agreement.EQUAL
     if claim.relation in bound and source.relation not in bound:
         holds = s[0] >= c[0] * (1 - 1e-9) if claim.relation is Relation.AT_LEAST else s[0] <= c[0] * (1 + 1e-9)
         tight = abs(s[0] - c[0]) <= 0.35 * max(abs(s[0]), abs(c[0]))
@@ -122,10 +127,10 @@ def _same_unit(claim: Value, source: Value) -> tuple[float, float] | None:
         if abs(abs(percent) - best) <= 0.5 + 1e-6:
             return (1.0, claim.low) if a == "ratio" else (1.0, claim.low)
         return None
-    if {a, b} == {"ratio", ""} or ("" in (a, b) and _same_figure(claim, source) and len(claim.raw.replace(".", "").strip("0 ")) > 1):
-        return _written(source) / _written(claim) * source.low / _written(source) / (
-            claim.low / _written(claim)
-        ) if claim.low and source.low else 1.0, 0.0
+    if {a, b} == {"ratio", ""}:
+        return 1.0, 0.0
+    if "" in (a, b) and claim.low and _same_figure(claim, source) and len(claim.raw.replace(".", "").strip("0 ")) > 1:
+        return source.low / claim.low, 0.0  # the unit is said once and left out the second time
     return None
 
 
@@ -134,14 +139,17 @@ def relative_change(old: float, new: float) -> float | None:
     return None if old == 0 else 100.0 * (new - old) / abs(old)
 
 
-def derived(claim: Value, first: Value, second: Value) -> str | None:
-    """How the claim's relative figure follows from two absolute values, in words; None when it does not."""
-    if first.unit != second.unit or first.unit in {"points"} or first.low == second.low:
+def derived(claim: Value, first: Value, second: Value, *, share: bool = False) -> str | None:
+    """How the claim's relative figure follows from two absolute values, in words; None when it does not. `share`: the claim states a part of a whole."""
+    if (first.unit != second.unit and "" not in (first.unit, second.unit)) or first.unit in {"points"} or first.low == second.low:
         return None
     old, new = first.low, second.low
     if min(abs(old), abs(new)) <= 0:
         return None
     step = max(tolerance(claim), 0.05 if claim.unit == "percent" else 0.005)
+    if share and claim.unit == "percent":
+        part = 100.0 * min(abs(old), abs(new)) / max(abs(old), abs(new))
+        return f"{second.raw} against {first.raw} is {part:.1f} %" if _close(abs(claim.low), part, step) else None
     if claim.unit == "percent" and first.unit != "percent":
         change = relative_change(old, new)
         if change is not None and math.isfinite(change) and _close(abs(claim.low), abs(change), step):
