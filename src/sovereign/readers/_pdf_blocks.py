@@ -88,6 +88,8 @@ def without_furniture(pages: list[list[Line]], boxes: list[Page]) -> tuple[list[
             if _key(x) in often
             or re.fullmatch(r"(?:page\s*)?[-–]?\s*(?:\d{1,4}|[ivxl]{1,6})\s*[-–]?(?:\s*(?:of|/)\s*\d+)?", x.text.lower())
         }
+        if sum(len(x.text) for x in lines if id(x) in edge) > 0.3 * sum(len(x.text) for x in lines):
+            edge = set()  # a page of one line is not all running head
         numbers = _line_numbers(lines)
         kept.append([x for x in lines if id(x) not in edge and id(x) not in numbers])
         gone += len(lines) - len(kept[-1])

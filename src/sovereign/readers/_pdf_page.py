@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 MAX_OBJECTS = 20_000  # a scatter plot drawn point by point; beyond this a page's paths are not looked at
@@ -69,6 +69,7 @@ class Page:
     ocr: bool = False
 
 
+_FIGURES = frozenset("0123456789−")
 _CMEX = str.maketrans("PXQYRZSTpqrs", "∑∑∏∏∫∫⋃⋂√√√√")  # letters that stand for TeX's large operators where a file maps none
 
 
@@ -235,13 +236,30 @@ def _glyphs(raw: Any, textpage: Any, page: Page, fills: list[Box], order: dict[i
         if style.operators:
             char = char.translate(_CMEX)
         if char:
-            found.append((char, rect.left, rect.right, rect.bottom, x.value, y.value, style, gap))
+            lift = _own_lift(raw, handle, index, char, y.value, style) if style.angle == 0 else 0.0
+            if lift:
+                style = replace(style, size=0.6 * style.size)
+            found.append((char, rect.left, rect.right, abs(rect.top - rect.bottom), x.value, y.value + lift, style, gap))
             gap = False
     found = _ligatures_spread(found)
     angles = [s[6].angle for s in found]
     turn = max(set(angles), key=angles.count) if angles else 0
     page.ocr = bool(found) and sum(s[6].unseen == "invisible" for s in found) > 0.8 * len(found) and page.image_share > 0.5
     _keep(page, found, max(turn, 0), fills)
+
+
+def _own_lift(raw: Any, handle: Any, index: int, char: str, base: float, style: _Style) -> float:
+    """How far a digit or minus that the font itself draws raised or lowered stands off the baseline (points); 0.0 for an ordinary one."""
+    if char not in _FIGURES:
+        return 0.0
+    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
+    raw.FPDFText_GetCharBox(handle, index, left, right, bottom, top)
+    low, high = (bottom.value - base) / style.size, (top.value - base) / style.size
+    if high - low <= 0 or high > 1.2:
+        return 0.0
+    if low > (0.2 if char.isdigit() else 0.42):
+        return 0.35 * style.size
+    return -0.2 * style.size if char.isdigit() and high < 0.46 and low < -0.02 else 0.0
 
 
 _Found = tuple[str, float, float, float, float, float, _Style, bool]
@@ -305,7 +323,7 @@ def _font_name(raw: Any, thing: Any) -> str:
 def _keep(page: Page, found: list[_Found], turn: int, fills: list[Box]) -> None:
     """Sorts what was found into text, figure text, rotated text and hidden text; turns a sideways page upright."""
     inner = Box(page.box.x0 - 3, page.box.y0 - 3, page.box.x1 + 3, page.box.y1 + 3)
-    for char, left, right, bottom, x, y, style, gap in found:
+    for char, left, right, tall, x, y, style, gap in found:
         middle, height = (left + right) / 2, y + 0.3 * style.size
         if style.angle in (90, 270, 180):
             middle, height = x, y
@@ -322,7 +340,7 @@ def _keep(page: Page, found: list[_Found], turn: int, fills: list[Box]) -> None:
         elif style.angle != turn:
             page.rotated += 1
         else:
-            x0, x1, base = _turned(left, right, bottom, x, y, turn)
+            x0, x1, base = _turned(left, right, tall, x, y, turn)
             page.glyphs.append(Glyph(char, x0, max(x1, x0), base, style.size, style.bold, style.italic, style.math, gap))
     if turn:
         page.box = _turned_box(page.box, turn)
@@ -330,11 +348,11 @@ def _keep(page: Page, found: list[_Found], turn: int, fills: list[Box]) -> None:
         page.figures = [_turned_box(f, turn) for f in page.figures]
 
 
-def _turned(left: float, right: float, _bottom: float, x: float, y: float, turn: int) -> tuple[float, float, float]:
+def _turned(left: float, right: float, tall: float, x: float, y: float, turn: int) -> tuple[float, float, float]:
     if turn == 90:
-        return y, y + (right - left), -x
+        return y, y + tall, -x
     if turn == 270:
-        return -y, -y + (right - left), x
+        return -y, -y + tall, x
     if turn == 180:
         return -right, -left, -y
     return left, right, y

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - sample documents are kept as a publisher would write them
 """One small paper in every format, made here: what the reader tests read. PDF pages are set with typst, so their true text is known."""
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ Latency of both methods:
 BIBTEX = r"""@string{icml = "Proc. ICML"}
 @article{k1, title={The {BERT} Caf\'e}, author="One, Ann and Bob {van} Two", year=2020, journal=icml, eprint={2001.01234}}
 @misc{broken
-@inproceedings{k2, title={X and Y}, author={M{\"u}ller, J}, booktitle={Z}, year={2021}, doi={10.1/AB_c}}
+@inproceedings{k2, title={X and Y}, author={M{\"u}ller, J}, booktitle={Z}, year={2021}, doi={10.1234/AB_c}}
 """
 
 PLAIN = "A Plain Title\n\nAbstract\n\nShort abs-\ntract here.\n\n1 Introduction\n\nFirst sentence. Second sentence.\n\nReferences\n\n[1] A. One. T. 2020.\n"
