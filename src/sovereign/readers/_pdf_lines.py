@@ -151,7 +151,7 @@ def _words(glyphs: list[Glyph], size: float, base: float) -> list[Word]:
         blank = last is not None and (distance > _BLANK_EM * em or (glyph.gap and distance > 0.06 * em))
         small = glyph.size < 0.87 * size
         lift = glyph.y - base
-        state = (1 if lift > 0.12 * size else -1 if lift < -0.08 * size else 0) if small or abs(lift) > 0.28 * size else 0
+        state = (1 if lift > 0.12 * size else -1 if lift < -0.05 * size else 0) if small or abs(lift) > 0.28 * size else 0
         if blank:
             settle()
             if text and text not in _ACCENTS:
