@@ -212,20 +212,39 @@ def speculative(test: States, k: int, distance: int = 1) -> Forecast:
     return _forecast(f"gate_{distance}", guess, k, distance, 2.0 * experts * width * test.gates.shape[0], 0)
 
 
-def probe(train: States, test: States, k: int, distance: int = 1, ridge: float = 10.0) -> Forecast:
-    """A linear map per layer from the state `distance` layers before to this layer's gate logits, by ridge regression on `train`.
+@dataclass(frozen=True)
+class Probe:
+    """Linear maps (D + 1, E) from the state `distance` layers before to a layer's gate logits, for layers distance..L-1."""
+
+    distance: int
+    maps: tuple[Tensor, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(m.numel() * 2 for m in self.maps)
+
+
+def fit_probe(train: States, distance: int = 1, ridge: float = 10.0) -> Probe:
+    """Ridge regression per layer.
 
     Stands for Pre-gated MoE's fine-tuned gate at distance 1 and for ExpertFlow B's corrected pre-gate scores beyond (there a random forest).
     """
-    layers, width = train.x.shape[1], train.x.shape[2]
-    guess = torch.full_like(test.logits, -torch.inf)
-    for layer in range(distance, layers):
+    width = train.x.shape[2]
+    maps = []
+    for layer in range(distance, train.x.shape[1]):
         x, y = _with_one(train.x[:, layer - distance]), train.logits[:, layer]
-        solved = torch.linalg.solve(x.T @ x + ridge * torch.eye(width + 1), x.T @ y)
-        guess[:, layer] = _with_one(test.x[:, layer - distance]) @ solved
-    experts = test.logits.shape[2]
-    nbytes = 2 * (layers - distance) * (width + 1) * experts
-    return _forecast(f"gate_{distance}", guess, k, distance, 2.0 * width * experts * layers, nbytes)
+        maps.append(torch.linalg.solve(x.T @ x + ridge * torch.eye(width + 1), x.T @ y))
+    return Probe(distance, tuple(maps))
+
+
+def probed(probe: Probe, test: States, k: int) -> Forecast:
+    """What a probe says of `test`; layers below its distance: nothing (-1)."""
+    d = probe.distance
+    guess = torch.full_like(test.logits, -torch.inf)
+    for layer, solved in enumerate(probe.maps, start=d):
+        guess[:, layer] = _with_one(test.x[:, layer - d]) @ solved
+    flops = 2.0 * sum(m.numel() for m in probe.maps)
+    return _forecast(f"gate_{d}", guess, k, d, flops, probe.nbytes)
 
 
 def _with_one(x: Tensor) -> Tensor:
@@ -239,19 +258,29 @@ def _forecast(name: str, guess: Tensor, k: int, distance: int, flops: float, nby
     return Forecast(name, ids.to(torch.int16).numpy(), score.numpy(), distance, flops / THROUGHPUT, launches, nbytes)
 
 
-def all_forecasts(
-    model: Any, train: Routes, test: Routes, vocab: int, *, steps: int, reach: Sequence[int] = (1, 2, 3, 4), seed: int = 0
-) -> dict[str, Forecast]:
-    """Every forecast a policy of ours can ask for, fitted on `train`, made for `test`."""
-    k = test.chosen
-    found = path_forecasts(fit_path(train, vocab, steps=steps, seed=seed), test)
-    before, now = states(model, train), states(model, test)
-    found["speculative"] = speculative(now, k)
-    for d in reach:
-        if d < test.layers:
-            found[f"gate_{d}"] = probe(before, now, k, d)
-    found["pregate"] = found["gate_1"]
-    return found
+@dataclass(frozen=True)
+class Fitted:
+    """Everything learnt from training requests; `forecasts` speaks of others."""
+
+    path: RoutingPathPredictor
+    probes: tuple[Probe, ...]
+
+    def forecasts(self, model: Any, test: Routes) -> dict[str, Forecast]:
+        """Every forecast a policy of ours can ask for, but the oracle's."""
+        found = path_forecasts(self.path, test)
+        now = states(model, test)
+        found["speculative"] = speculative(now, test.chosen)
+        for probe in self.probes:
+            found[f"gate_{probe.distance}"] = probed(probe, now, test.chosen)
+        found["pregate"] = found["gate_1"]
+        return found
+
+
+def fit_all(model: Any, train: Routes, vocab: int, *, steps: int, reach: Sequence[int] = (1, 2, 3, 4), seed: int = 0) -> Fitted:
+    """The path predictor and one probe per distance, fitted on `train`."""
+    before = states(model, train)
+    probes = tuple(fit_probe(before, d) for d in reach if d < train.layers)
+    return Fitted(fit_path(train, vocab, steps=steps, seed=seed), probes)
 
 
 def popularity_of(train: Routes) -> NDArray[np.float64]:

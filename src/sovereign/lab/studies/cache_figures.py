@@ -1,0 +1,209 @@
+"""Figures of the study expert_cache. Imports numpy and lab.figures. Refuses a curve without its setting in the title or the axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sovereign.lab.caching import sweep
+from sovereign.lab.figures import FAINT, INK, canvas
+from sovereign.lab.studies.cache_runtime import Runs
+
+# one colour and dash per policy in every figure; oracles dashed grey or black, references dotted
+LOOK: dict[str, tuple[str, str, str]] = {
+    "all_resident": ("all resident", INK, ":"),
+    "on_demand": ("on demand", FAINT, "-"),
+    "static_frequency": ("static frequency", "#E69F00", "-"),
+    "lru": ("LRU per layer (Cache-MoE)", "#0072B2", "-"),
+    "lru_speculative": ("LRU + next gate", "#56B4E9", "-"),
+    "lfu": ("LFU per layer", "#8C6D31", "-"),
+    "se_moe_ring": ("SE-MoE ring", "#7F7F7F", "-."),
+    "pregated_probe": ("Pregated (probe)", "#CC79A7", "-"),
+    "expertflow_a": ("ExpertFlow A", "#D55E00", "-"),
+    "expertflow_a_refined": ("ExpertFlow A + gates", "#7A1F00", "-"),
+    "expertflow_b": ("ExpertFlow B", "#009E73", "-"),
+    "belady": ("Belady (demand bound)", INK, "--"),
+    "oracle_prefetch": ("oracle prefetch", "#777777", "--"),
+}
+CURVES = (
+    "static_frequency",
+    "lru",
+    "lru_speculative",
+    "pregated_probe",
+    "expertflow_a",
+    "expertflow_a_refined",
+    "expertflow_b",
+    "belady",
+    "oracle_prefetch",
+)
+Value = Callable[[sweep.Point], float | None]
+
+
+def draw(points: Sequence[sweep.Point], runs: Runs, out: Path) -> tuple[str, ...]:
+    """Writes all figures into `out` as SVG and PNG; returns the PNG names."""
+    by_size(points, out / "cache_size")
+    by_link(points, out / "link")
+    gap(points, out / "belady_gap")
+    pareto(points, out / "pareto")
+    by_batch(points, out / "batch")
+    measured(runs, out / "runtime")
+    return tuple(f"{name}.png" for name in ("cache_size", "link", "belady_gap", "pareto", "batch", "runtime"))
+
+
+def _curve(axes: Any, points: Sequence[sweep.Point], policy: str, x: Value, y: Value) -> None:
+    pairs = sorted((a, b) for p in points if p.policy == policy and (a := x(p)) is not None and (b := y(p)) is not None)
+    if not pairs:
+        return
+    name, colour, dash = LOOK[policy]
+    width = 2.0 if policy.startswith("expertflow_a") else 1.3
+    axes.plot(
+        [a for a, _ in pairs], [b for _, b in pairs], color=colour, linestyle=dash, linewidth=width, marker="o", markersize=3, label=name
+    )
+
+
+def _at(points: Sequence[sweep.Point], batch: int, *, fraction: float | None = None, link: float | None = None) -> list[sweep.Point]:
+    return [
+        p for p in points if p.batch == batch and (fraction is None or p.fraction == fraction) and (link is None or p.bandwidth == link)
+    ]
+
+
+def _legend(figure: Any, axes: Any, columns: int = 4) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+
+
+def by_size(points: Sequence[sweep.Point], path: Path) -> None:
+    """Hits above, bytes below, over the share of experts resident; batch 1 and 8."""
+    link = sweep.DECLARED.bandwidth
+    with canvas(path, 8.0, 6.4, columns=2, rows=2, sharex=True) as (figure, axes):
+        for column, batch in enumerate((1, 8)):
+            here = _at(points, batch, link=link)
+            for policy in CURVES:
+                _curve(axes[0][column], here, policy, lambda p: 100 * p.fraction, lambda p: 100 * p.outcome.hit_ratio)
+                _curve(axes[1][column], here, policy, lambda p: 100 * p.fraction, lambda p: (p.outcome.bytes_per_token or 0.0) / 1e9)
+            axes[0][column].set_title(f"Batch {batch}, {link / 1e9:g} GB/s (modelled)")
+            axes[1][column].set_xlabel("experts resident, % of all")
+            axes[0][column].set_ylim(top=101)
+        axes[0][0].set_ylabel("needed experts resident, %")
+        axes[1][0].set_ylabel("copied per generated token, GB")
+        _legend(figure, axes[0][0], 3)
+
+
+def by_link(points: Sequence[sweep.Point], path: Path) -> None:
+    """TPOT over bandwidth at a quarter of the experts."""
+    with canvas(path, 8.0, 4.2, columns=2) as (figure, axes):
+        for column, batch in enumerate((1, 8)):
+            here = _at(points, batch, fraction=0.25)
+            for policy in ("on_demand", *CURVES[1:]):
+                _curve(axes[column], here, policy, lambda p: p.bandwidth / 1e9, lambda p: 1e3 * (p.outcome.tpot_s or 0.0))
+            flat = [p for p in points if p.policy == "all_resident" and p.batch == batch]
+            if flat:
+                axes[column].axhline(1e3 * (flat[0].outcome.tpot_s or 0.0), color=INK, linestyle=":", linewidth=1, label="all resident")
+            axes[column].set_xscale("log")
+            axes[column].set_yscale("log")
+            axes[column].set_title(f"Batch {batch}, 25 % resident (modelled)")
+            axes[column].set_xlabel("link, GB/s")
+        axes[0].set_ylabel("TPOT, ms")
+        _legend(figure, axes[0])
+
+
+def gap(points: Sequence[sweep.Point], path: Path) -> None:
+    """Copies beyond what Belady needs, over cache size: what a better policy could still save."""
+    link = sweep.DECLARED.bandwidth
+    with canvas(path, 8.0, 4.0, columns=2, sharey=True) as (figure, axes):
+        for column, batch in enumerate((1, 8)):
+            here = _at(points, batch, link=link)
+            bound = {p.fraction: p.outcome.bytes_moved for p in here if p.policy == "belady"}
+            for policy in CURVES:
+                if policy == "belady":
+                    continue
+                _curve(
+                    axes[column],
+                    here,
+                    policy,
+                    lambda p: 100 * p.fraction if p.fraction < 1 else None,
+                    lambda p, bound=bound: p.outcome.bytes_moved / bound[p.fraction] if bound.get(p.fraction) else None,  # type: ignore[misc]
+                )
+            axes[column].axhline(1.0, color=INK, linestyle="--", linewidth=1)
+            axes[column].set_yscale("log")
+            axes[column].set_title(f"Batch {batch} (modelled)")
+            axes[column].set_xlabel("experts resident, % of all")
+        axes[0].set_ylabel("bytes copied / Belady's")
+        _legend(figure, axes[0])
+
+
+def pareto(points: Sequence[sweep.Point], path: Path) -> None:
+    """Peak memory against TPOT, one curve per policy: fix one, compare the other."""
+    link = sweep.DECLARED.bandwidth
+    with canvas(path, 8.0, 4.4, columns=2) as (figure, axes):
+        for column, batch in enumerate((1, 8)):
+            here = _at(points, batch, link=link)
+            for policy in CURVES:
+                if policy != "oracle_prefetch":
+                    _curve(axes[column], here, policy, lambda p: p.outcome.peak_bytes / 1e9, lambda p: 1e3 * (p.outcome.tpot_s or 0.0))
+            for policy, mark in (("all_resident", "s"), ("on_demand", "v")):
+                for p in here:
+                    if p.policy == policy and p.fraction == 0.25:
+                        name = LOOK[policy][0]
+                        axes[column].plot(
+                            p.outcome.peak_bytes / 1e9, 1e3 * (p.outcome.tpot_s or 0.0), mark, color=INK, markersize=6, label=name
+                        )
+            axes[column].set_yscale("log")
+            axes[column].set_title(f"Batch {batch}, {link / 1e9:g} GB/s (modelled)")
+            axes[column].set_xlabel("peak expert memory, GB")
+        axes[0].set_ylabel("TPOT, ms")
+        _legend(figure, axes[0])
+
+
+def by_batch(points: Sequence[sweep.Point], path: Path) -> None:
+    """Hits and speed over the batch size at a quarter of the experts: where every policy becomes the same."""
+    link = sweep.DECLARED.bandwidth
+    here = [p for p in points if p.fraction == 0.25 and p.bandwidth == link]
+    with canvas(path, 8.0, 4.0, columns=2) as (figure, axes):
+        for policy in CURVES:
+            _curve(axes[0], here, policy, lambda p: float(p.batch), lambda p: 100 * p.outcome.hit_ratio)
+            _curve(axes[1], here, policy, lambda p: float(p.batch), lambda p: p.outcome.tokens_per_s)
+        for one in axes:
+            one.set_xscale("log", base=2)
+            one.set_xlabel("batch")
+        sizes = sorted({p.batch for p in here})
+        for one in axes:
+            one.set_xticks(sizes, [str(s) for s in sizes])
+        axes[1].set_yscale("log")
+        axes[0].set_ylabel("needed experts resident, %")
+        axes[1].set_ylabel("tokens per second (modelled)")
+        axes[0].set_title("25 % of the experts resident")
+        axes[1].set_title(f"{link / 1e9:g} GB/s")
+        _legend(figure, axes[0])
+
+
+def measured(runs: Runs, path: Path) -> None:
+    """Predicted against measured TPOT of every two-tier run, with the 15 % band."""
+    marks = ("o", "s", "^", "D")
+    with canvas(path, 5.6, 5.0) as (figure, axes):
+        values: list[float] = []
+        for index, tier in enumerate(sorted({key[0] for key in runs.measured})):
+            shown = set()
+            for key, found in runs.measured.items():
+                tpots = sorted(r.tpot_s for r in found if r.tpot_s is not None)
+                predicted = runs.predicted[key].tpot_s
+                if key[0] != tier or not tpots or predicted is None:
+                    continue
+                middle, colour = 1e3 * tpots[len(tpots) // 2], LOOK.get(key[3], (key[3], "#8C6D31", "-"))[1]
+                label = None if key[3] in shown or index else LOOK.get(key[3], (key[3],))[0]
+                shown.add(key[3])
+                axes.plot(middle, 1e3 * predicted, marks[index % 4], color=colour, markersize=5, alpha=0.85, label=label)
+                values += [middle, 1e3 * predicted]
+        low, high = 0.8 * min(values), 1.25 * max(values)
+        axes.plot([low, high], [low, high], color=INK, linewidth=1)
+        axes.fill_between([low, high], [0.85 * low, 0.85 * high], [1.15 * low, 1.15 * high], color=FAINT, alpha=0.3, linewidth=0)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlim(low, high)
+        axes.set_ylim(low, high)
+        tiers = ", ".join(f"{m} {t}" for m, t in zip(("circle", "square", "triangle", "diamond"), sorted({k[0] for k in runs.measured})))
+        axes.set_title(f"Two tiers: predicted and measured TPOT\n{tiers}; band: 15 %")
+        axes.set_xlabel("measured TPOT, ms (this machine)")
+        axes.set_ylabel("predicted TPOT, ms")
+        _legend(figure, axes, 3)
