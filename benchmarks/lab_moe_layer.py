@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sovereign.lab.accounting import limit, moe_layer_cost
-from sovereign.lab.dispatch import PackedExperts, grouped, sorted_loop
+from sovereign.lab.dispatch import PackedExperts, grouped, sorted_loop, swiglu_experts
 from sovereign.lab.study import Contention, environment
 
 WIDTH, FFN, EXPERTS, K = 2048, 1024, 64, 8  # OLMoE-1B-7B (arXiv 2409.02060)
@@ -61,15 +61,26 @@ def clock(call: Callable[[], Any], device: str) -> float:
 
 
 def implementations(gate_up: Tensor, down: Tensor, device: str) -> dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]]:
-    ours: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {"ours_sorted": lambda x, i, w: sorted_loop(x, i, w, gate_up, down, None)}
+    ours: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+        "ours_sorted": lambda x, i, w: (
+            swiglu_experts(x, i, w, gate_up, down) if device == "cpu" else sorted_loop(x, i, w, gate_up, down, None)
+        )
+    }
     if device == "cuda" and gate_up.dtype == torch.bfloat16:
         ours["ours_grouped"] = lambda x, i, w: grouped(x, i, w, gate_up, down)
     if device == "cpu" and PackedExperts.available():
         ours["ours_packed"] = PackedExperts(gate_up, down)
-    try:
-        ours |= {f"hf_{name}": HfExperts(gate_up, down, name) for name in ("eager", "grouped_mm")}
-    except ImportError as exc:
-        sys.stderr.write(f"transformers is not usable here, only ours is timed: {exc}\n")
+    probe = torch.zeros(1, WIDTH, device=device, dtype=gate_up.dtype)
+    first = torch.arange(K, device=device).unsqueeze(0)
+    for name in ("eager", "grouped_mm"):
+        try:
+            theirs = HfExperts(gate_up, down, name)
+            theirs(probe, first, torch.ones(1, K, device=device))
+        except (ImportError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as exc:
+            # Their internals change between versions; a version that we cannot drive is reported, not fatal.
+            sys.stderr.write(f"hf_{name} is not timed: {type(exc).__name__}: {exc}\n")
+        else:
+            ours[f"hf_{name}"] = theirs
     return ours
 
 
@@ -86,6 +97,9 @@ def measure(
         reference = exact(x, idx, weight, gate_up, down) if tokens <= 256 else outputs["ours_sorted"]
         runs = {name: (lambda call=call: call(x, idx, weight)) for name, call in calls.items()}
         runs["dense_equal_flops"] = lambda: dense(x, dense_up, dense_down)
+        if "ours_packed" in runs:
+            packs = [torch.ops.mkldnn._reorder_linear_weight(w, None) for w in (dense_up, dense_down)]
+            runs["dense_packed"] = lambda: dense_packed(x, *packs)
         times: dict[str, list[float]] = {name: [] for name in runs}
         probes: dict[str, list[float]] = {"gemm_flops": [], "read_bytes": []}
         with Contention() as contention:
@@ -112,7 +126,8 @@ def measure(
         "limit_ms": 1000 * bound.seconds,
         "limited_by": bound.bound,
         "share_of_limit": {name: 1000 * bound.seconds / v for name, v in ms.items()},
-        "moe_tax": {name: v / ms["dense_equal_flops"] for name, v in ms.items() if name != "dense_equal_flops"},
+        "moe_tax": {name: v / ms["dense_equal_flops"] for name, v in ms.items() if not name.startswith("dense")},
+        "moe_tax_packed": ms["ours_packed"] / ms["dense_packed"] if "dense_packed" in ms else None,
         "ours_over_best_hf": None if best_hf is None else best_ours / best_hf,
         "max_error": {name: float((o - reference).abs().max() / reference.abs().max()) for name, o in outputs.items()},
         "contention": contention.as_dict(),
@@ -133,6 +148,12 @@ def exact(x: Tensor, idx: Tensor, weight: Tensor, gate_up: Tensor, down: Tensor)
 def dense(x: Tensor, up: Tensor, down: Tensor) -> Tensor:
     gate, value = F.linear(x, up).chunk(2, dim=-1)
     return F.linear(F.silu(gate) * value, down)
+
+
+def dense_packed(x: Tensor, up: Tensor, down: Tensor) -> Tensor:
+    linear = torch.ops.mkldnn._linear_pointwise
+    gate, value = linear(x, up, None, "none", [], "").chunk(2, dim=-1)
+    return linear(F.silu(gate).mul_(value), down, None, "none", [], "")
 
 
 def gemm_rate(device: str, dtype: torch.dtype) -> float:

@@ -6,6 +6,7 @@ Axis letters: T tokens, K slots per token, S = T*K slots, D width, E experts, F 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sovereign.errors import LabInput
+
+ExpertProduct = Callable[[int, Tensor], Tensor]  # (expert, rows) -> rows times that expert's matrix
 
 
 def swiglu_experts(
@@ -36,6 +39,15 @@ def swiglu_experts(
             x_TD, gate_up_EGD, down_EDF = (t.to(torch.get_autocast_dtype("cuda")) for t in (x_TD, gate_up_EGD, down_EDF))
         if x_TD.dtype == torch.bfloat16:
             return grouped(x_TD, idx_TK, weight_TK, gate_up_EGD, down_EDF)
+    if x_TD.device.type == "cpu" and computed_TK is None and not torch.is_grad_enabled():
+        return inference_loop(
+            x_TD,
+            idx_TK,
+            weight_TK,
+            gate_up_EGD.shape[0],
+            lambda e, x_ND: F.linear(x_ND, gate_up_EGD[e]),
+            lambda e, x_NF: F.linear(x_NF, down_EDF[e]),
+        )
     return sorted_loop(x_TD, idx_TK, weight_TK, gate_up_EGD, down_EDF, computed_TK)
 
 
@@ -105,6 +117,25 @@ def grouped(x_TD: Tensor, idx_TK: Tensor, weight_TK: Tensor, gate_up_EGD: Tensor
     return torch.bmm(weight_TK.to(x_TD.dtype).unsqueeze(1), y_SD.view(tokens, slots, -1)).squeeze(1)
 
 
+def inference_loop(x_TD: Tensor, idx_TK: Tensor, weight_TK: Tensor, experts: int, up: ExpertProduct, down: ExpertProduct) -> Tensor:
+    """The sorted loop without gradients: each expert gathers its own rows and writes its own slots, so nothing is permuted twice."""
+    tokens, slots = idx_TK.shape
+    sorted_S, order_S = torch.sort(idx_TK.reshape(-1), stable=True)
+    token_S = torch.div(order_S, slots, rounding_mode="floor")
+    counts = torch.bincount(sorted_S, minlength=experts).tolist()
+    y_SD = x_TD.new_empty(tokens * slots, x_TD.shape[1])
+    start = 0
+    for e, count in enumerate(counts):
+        if count == 0:
+            continue
+        # With one token every expert sees the same row: no gather.
+        x_ND = x_TD if tokens == 1 else x_TD.index_select(0, token_S[start : start + count])
+        gate_NF, up_NF = up(e, x_ND).chunk(2, dim=-1)
+        y_SD.index_copy_(0, order_S[start : start + count], down(e, F.silu(gate_NF).mul_(up_NF)))
+        start += count
+    return torch.bmm(weight_TK.to(x_TD.dtype).unsqueeze(1), y_SD.view(tokens, slots, -1)).squeeze(1)
+
+
 class PackedExperts:
     """Expert weights laid out once for oneDNN, for inference on a CPU; a second copy of the weights while the originals are kept.
 
@@ -127,17 +158,12 @@ class PackedExperts:
     def __call__(self, x_TD: Tensor, idx_TK: Tensor, weight_TK: Tensor) -> Tensor:
         """The same sum as `swiglu_experts`; every slot is computed."""
         linear = torch.ops.mkldnn._linear_pointwise
-        tokens, slots = idx_TK.shape
-        sorted_S, order_S = torch.sort(idx_TK.reshape(-1), stable=True)
-        token_S = torch.div(order_S, slots, rounding_mode="floor")
-        counts = torch.bincount(sorted_S, minlength=len(self.gate_up)).tolist()
-        y_SD = x_TD.new_empty(tokens * slots, x_TD.shape[1])
-        start = 0
-        for e, count in enumerate(counts):
-            if count == 0:
-                continue
-            rows, slot_rows = token_S[start : start + count], order_S[start : start + count]
-            gate_NF, up_NF = linear(x_TD.index_select(0, rows), self.gate_up[e], None, "none", [], "").chunk(2, dim=-1)
-            y_SD.index_copy_(0, slot_rows, linear(F.silu(gate_NF).mul_(up_NF), self.down[e], None, "none", [], ""))
-            start += count
-        return torch.bmm(weight_TK.to(x_TD.dtype).unsqueeze(1), y_SD.view(tokens, slots, -1)).squeeze(1)
+        ups, downs = self.gate_up, self.down
+        return inference_loop(
+            x_TD,
+            idx_TK,
+            weight_TK,
+            len(ups),
+            lambda e, x_ND: linear(x_ND, ups[e], None, "none", [], ""),
+            lambda e, x_NF: linear(x_NF, downs[e], None, "none", [], ""),
+        )
