@@ -117,7 +117,7 @@ def _value(
     if _is_spread(aligned, value) or (setting and _in_surroundings(aligned, value)):
         return None, None
     per = aligned.claim.words & {"per"} and not aligned.source.words & {"per"}
-    if rival is not None and scores[rival] >= 0.6 and said >= 0.7 and not per and not aligned.claim.text.startswith("Per "):
+    if rival is not None and scores[rival] >= 0.6 and said >= 0.7 and not per and not aligned.claim.text.startswith("Per ") and _sole(aligned, value, rival, rivals, scores):
         return _off(aligned, token, rival, near, "unit" if agreements[rival] is Agreement.UNIT else "value"), None
     return Finding("value", OPEN, shown(value), "no such value here"), None
 
@@ -137,6 +137,17 @@ def _share_or_change(aligned: Aligned, token: Token, other: Token) -> Finding | 
     if {mine, theirs} != {"share", "change"}:
         return None
     return Finding("unit", CONTRADICTS, f"{token.text} as a {mine}", f"{other.text} as a {theirs}")
+
+
+def _sole(aligned: Aligned, value: Value, rival: int, rivals: list[int], scores: dict[int, float]) -> bool:
+    """The source quantity that stands against the claim's is the only one that could, and the claim's is not one that has to be worked out from others."""
+    if aligned.columns is not None:
+        return True
+    other = aligned.source.content[rival].value
+    if aligned.order < 0.5 or other is None or any(scores[r] > scores[rival] - 0.1 for r in rivals if r != rival):
+        return False
+    relative = {"percent", "points", "ratio"}
+    return value.unit == other.unit or not (value.unit in relative or other.unit in relative)
 
 
 EXCHANGED = 0.25  # by how much another quantity must belong better before the claim's value counts as exchanged
@@ -540,11 +551,11 @@ def _direction(
         return None if token.negated else Finding("direction", OPEN, f"“{token.text}”", f"not “{source[j].text}”")
     if verdict is True:
         said, theirs = ("not " if token.negated else "") + f"“{token.text}”", ("not " if source[j].negated else "") + f"“{source[j].text}”"
-        return Finding("negation", CONTRADICTS, said, theirs)
+        return Finding("negation", _sure(aligned), said, theirs)
     soft = token.low in _SETTLED or source[j].low in _SETTLED
     if soft and aligned.partners[i]:
         return None
-    kind = OPEN if soft and best < 0.6 else CONTRADICTS
+    kind = CONTRADICTS if best >= 0.6 and aligned.order >= 0.6 and not soft else OPEN
     return Finding("direction", kind, f"“{token.text}”", f"“{source[j].text}”", near_words(aligned, j, near_source))
 
 
@@ -597,8 +608,25 @@ def negations(aligned: Aligned) -> list[Finding]:
             if any(aligned.claim.content[i].low in lex.NEGATIONS for i in range(len(aligned.claim.content))):
                 continue
             token = aligned.source.content[j]
-            findings.append(Finding("negation", CONTRADICTS, f"“{aligned.claim.content[holders[0]].text}”", f"not “{token.text}”"))
+            findings.append(Finding("negation", _sure(aligned), f"“{aligned.claim.content[holders[0]].text}”", f"not “{token.text}”"))
+    mine = [aligned.claim.tokens[k].low for k in aligned.claim.negations]
+    if mine and not findings and not aligned.source.negations and not any(t.low in _EMPTY for t in aligned.source.tokens):
+        changed = any(t.negated and polarity(t.low) for t in aligned.claim.content) and any(polarity(t.low) for t in aligned.source.content)
+        if not changed:
+            findings.append(Finding("negation", OPEN, f"“{mine[0]}”", "no such denial"))
+    for i, token in enumerate(aligned.claim.content):
+        if token.kind == "w" and aligned.strength[i] == 0.0 and _PREFIXED.match(token.low):
+            findings.append(Finding("negation", OPEN, f"“{token.text}”", "nothing of the kind"))
     return findings[:2]
+
+
+_EMPTY = frozenset("unchanged unaffected free zero absent absence instead lossless constant same except only".split())
+_PREFIXED = re.compile(r"^(?:un(?!i|der)|in(?=accura|effect|suffic|signif|depend|stab|activ|adequ|appropr|consist)|im(?=possib|probab|perfect|balanc)|ir(?=relev|regul)|non|dis(?=simil|advant|agree|connect))[a-z]{4,}")
+
+
+def _sure(aligned: Aligned) -> str:
+    """A denial on one side contradicts only where the wording runs parallel."""
+    return CONTRADICTS if aligned.order >= 0.6 else OPEN
 
 
 def _heads(sentence: Scan) -> list[int]:
@@ -635,7 +663,7 @@ def opposites(aligned: Aligned) -> list[Finding]:
         other = aligned.source.content[j]
         if token.negated == other.negated:
             slot = "negation" if negated_pair(token.low, other.low) else "direction" if polarity(other.low) else "condition"
-            findings.append(Finding(slot, CONTRADICTS, f"“{token.text}”", f"“{other.text}”", near_words(aligned, j, near_source)))
+            findings.append(Finding(slot, _sure(aligned), f"“{token.text}”", f"“{other.text}”", near_words(aligned, j, near_source)))
     return findings
 
 
@@ -657,11 +685,11 @@ def named(aligned: Aligned) -> list[Finding]:
             scores = binding(aligned, i, free, near_claim, near_source)
             j = max(free, key=lambda j: (scores[j], -j))
             alike = _resembles(aligned.source.content[j].text, token.text)
-            near_copy = (aligned.order >= 0.5 or aligned.columns is not None) and scores[j] >= 0.3
-            kind = CONTRADICTS if near_copy and (alike or _governed_alike(aligned, token, aligned.source.content[j])) else OPEN
+            same_place = scores[j] >= 0.3 and _governed_alike(aligned, token, aligned.source.content[j])
+            kind = CONTRADICTS if aligned.columns is not None and (alike or same_place) else OPEN
             findings.append(Finding(slot, kind, token.text, aligned.source.content[j].text))
         elif homonym := next((a for a in around if _resembles(a, token.text)), None):
-            findings.append(Finding(slot, CONTRADICTS, token.text, homonym, "different names"))
+            findings.append(Finding(slot, CONTRADICTS if aligned.columns is not None or aligned.coverage >= 0.75 else OPEN, token.text, homonym, "different names"))
         else:
             findings.append(Finding(slot, OPEN, token.text, "no such name here"))
     return findings
@@ -868,6 +896,8 @@ def sides(aligned: Aligned) -> list[Finding]:
     subject_moved = any(partner[i] and set(partner[i]) <= theirs.other for i in mine.subject)
     kept = any(set(partner[i]) & theirs.subject for i in mine.subject) or any(set(partner[i]) & theirs.other for i in mine.other)
     other_moved = any((partner[i] and not set(partner[i]) & theirs.other) or (not partner[i] and aligned.inherited[i]) for i in mine.other)
+    if not subject_moved and not kept and any(partner[i] and set(partner[i]) <= theirs.subject for i in mine.other):
+        return [Finding("comparator", OPEN, f"{mine.word} “{_phrase(aligned.claim, mine.other)}”", f"{theirs.word} “{_phrase(aligned.source, theirs.other)}”")]
     if not subject_moved or not other_moved or kept:
         return []
     if mine.sign and theirs.sign and _opposed(mine.sign, theirs.sign):
@@ -996,6 +1026,13 @@ _REPORTED = re.compile(
 )  # fmt: skip
 
 
+_NOT_ASSERTED = re.compile(
+    r"^(?:OBJECTIVES?|AIMS?|PURPOSE|DESIGN|METHODS?|SETTING|PARTICIPANTS|INTERVENTIONS?|MEASUREMENTS|ELIGIBILITY|DATA SOURCES|STUDY SELECTION|Eligibility criteria|Main [Oo]utcomes?)\b|"
+    r"\b(?:whether|hypothesi[sz]ed?(?: that)?|we (?:ask|asked|test|tested) if|(?:aim|aims|aimed|sought|designed|seek) to|to (?:determine|evaluate|assess|investigate|examine|test|explore) (?:if|the|how|a)|"
+    r"(?:was|were|is|are|remains?|remained) (?:lacking|unclear|unknown|untested|poorly (?:defined|understood)|an open question|to be (?:seen|shown|determined)|controversial))\b", re.MULTILINE,
+)  # fmt: skip
+
+
 def circumstances(aligned: Aligned) -> list[Finding]:
     """What a statement rests on: a rate per another thing, a cause that the source does not give, words that the source only reports or supposes."""
     out = []
@@ -1009,6 +1046,8 @@ def circumstances(aligned: Aligned) -> list[Finding]:
         out.append(Finding("unit", OPEN, "a total", f"per {aligned.source.content[theirs[0]].text}"))
     if (cause := _BECAUSE.search(aligned.claim.text)) and not _BECAUSE.search(aligned.source.text):
         out.append(Finding("scope", OPEN, f"“{cause.group()}”", "no cause"))
+    if (aim := _NOT_ASSERTED.search(aligned.source.text)) and not _NOT_ASSERTED.search(aligned.claim.text):
+        out.append(Finding("hedge", OPEN, "it outright", f"“{aim.group()}”", "it asks or plans, it does not state"))
     if (report := _REPORTED.search(aligned.source.text)) and not _REPORTED.search(aligned.claim.text):
         out.append(Finding("hedge", OPEN, "it outright", f"“{report.group()}”"))
     return out

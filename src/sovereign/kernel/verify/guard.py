@@ -19,6 +19,7 @@ SUPPORT_COPY = 0.85  # share of the content that a unit must say for SUPPORTED: 
 SUPPORT_ANCHORED = 0.6  # of a paraphrase whose every figure is bound to the same things,
 SUPPORT_WORDS = 0.8  # of a paraphrase without figures
 SPOKEN = 0.4  # share that the unit itself, not its surroundings, must say
+SPOKEN_WORDS = 0.65  # of a paraphrase without figures
 SPOKEN_ROW = 0.2  # of a table row, whose caption and heading say most of what it is about
 CONTRADICT = 0.75  # alignment from which a mismatch is a contradiction and not another topic
 RELATED = 0.4  # alignment from which the guard abstains instead of saying "not found"
@@ -113,7 +114,7 @@ def _said(aligned: Aligned, unsaid: list[f.Finding], bound: f.Bound) -> bool:
         return aligned.coverage >= SUPPORT_COPY and len(unsaid) <= words // 8
     if bound.to or bound.notes:
         return aligned.coverage >= SUPPORT_ANCHORED and len(unsaid) <= max(1, words // 2)
-    return aligned.coverage >= SUPPORT_WORDS and len(unsaid) <= words // 5
+    return aligned.coverage >= SUPPORT_WORDS and aligned.own_coverage >= SPOKEN_WORDS and len(unsaid) <= words // 5
 
 
 def _strong(aligned: Aligned, against: list[f.Finding]) -> bool:

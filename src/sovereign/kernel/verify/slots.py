@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sovereign.kernel.language.scan import scan
+from sovereign.kernel.language.scan import Scan, scan
 from sovereign.kernel.verify import findings as f
 from sovereign.kernel.verify.guard import UnitRuling, examine
 from sovereign.kernel.verify.select import ranked
 from sovereign.kernel.verify.units import Unit, Units, units_of
+from sovereign.kernel.verify.values import Agreement, agree
 from sovereign.records import Claim, Document, Judgement, Span, Verdict
 
 CANDIDATES = 8  # units looked at per document
@@ -55,19 +56,26 @@ def best_unit(text: str, units: Units) -> UnitRuling | None:
         if pairs:
             return max(pairs, key=lambda r: (r.rank, -r.unit.start))
     if best.verdict is Verdict.CONTRADICTED:
-        best = _settled(best, rulings)
+        best = _settled(best, rulings, plain)
     return None if best.verdict is Verdict.NOT_FOUND and best.own < 0.2 else best
 
 
-def _settled(best: UnitRuling, rulings: list[UnitRuling]) -> UnitRuling:
+def _settled(best: UnitRuling, rulings: list[UnitRuling], claim: Scan) -> UnitRuling:
     """A contradiction stands only when no other unit is closer to the claim and none, equally close, states the claim's value."""
+    if best.unit.table is None and any(x.slot in {"value", "condition"} and x.kind == f.CONTRADICTS for x in best.findings):
+        if any(_states(other.unit, claim) for other in rulings if other.unit is not best.unit):
+            return replace(best, verdict=Verdict.UNRESOLVED)
     for other in sorted(rulings, key=lambda r: (-r.coverage, r.unit.start)):
-        if other.verdict is not Verdict.UNRESOLVED or other.unit is best.unit:
-            continue
-        value_here = all(x.slot != "value" for x in other.findings) and any(x.slot == "value" for x in best.findings)
-        if other.own > best.own + 0.15 or (value_here and other.coverage >= best.coverage - 0.1 and other.anchored):
+        if other.verdict is Verdict.UNRESOLVED and other.unit is not best.unit and other.own > best.own + 0.15:
             return other
     return best
+
+
+def _states(unit: Unit, claim: Scan) -> bool:
+    """The unit gives every figure of the claim."""
+    wanted = [t.value for t in claim.quantities if t.value is not None]
+    given = [t.value for t in unit.scanned.quantities if t.value is not None]
+    return bool(wanted) and all(any(agree(w, g) is Agreement.EQUAL for g in given) for w in wanted)
 
 
 def windows(top: list[Unit], units: Units) -> list[Unit]:
