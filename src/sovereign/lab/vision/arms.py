@@ -132,7 +132,10 @@ def score(model: SceneModel, papers: Exam) -> dict[str, float]:
     """Accuracy per kind and over VQA on test and composition; rates of the probe: yes to what is there, yes to what is not."""
     out: dict[str, float] = {}
     for split, (scenes, questions) in (("test", papers.test), ("composition", papers.composition)):
-        per_kind = correct(model, scenes, questions).nanmean(0).tolist()
+        right = correct(model, scenes, questions)
+        per_kind = right.nanmean(0).tolist()
+        if split == "test":
+            out |= {f"{k}_items": float(n) for k, n in zip(KINDS, (~right.isnan()).sum(0).tolist(), strict=True)}
         by_name = dict(zip(KINDS, per_kind, strict=True))
         prefix = "" if split == "test" else "composition_"
         out |= {f"{prefix}{k}_accuracy": v for k, v in by_name.items()}

@@ -99,16 +99,18 @@ def _scores(plan: Plan, raw: Raw, name: str, results: Sequence[SeedResult]) -> I
         ("entailment", "entailment_accuracy", raw.priors["entailment"]),
     ):
         if task in plan.tasks or (task in VQA and "vqa" in plan.tasks):
-            yield _gain(plan, f"{task}_gain_over_prior.{name}", _values(results, key), prior)
+            kinds = VQA if task == "vqa" else (task,)
+            # Six answers about one picture are not independent: VQA counts as many items as its rarest kind.
+            items = int(min(min(_values(results, f"{k}_items")) for k in kinds))
+            yield _gain(plan, f"{task}_gain_over_prior.{name}", _values(results, key), prior, items)
 
 
-def _gain(plan: Plan, name: str, values: Sequence[float], prior: float) -> Measurement:
+def _gain(plan: Plan, name: str, values: Sequence[float], prior: float, items: int) -> Measurement:
     if len(values) > 1:
         return _mean(name, [v - prior for v in values], "", _where(plan) + "; minus the question-text prior")
-    # One seed: the interval is over scenes (Wilson, one answer per scene, which is the cautious count), and says nothing about other seeds.
-    low, high = binomial_interval(round(values[0] * plan.test_scenes), plan.test_scenes)
-    setting = f"{plan.test_scenes} scenes, one seed; interval over scenes only"
-    return Measurement(name, values[0] - prior, "", (low - prior, high - prior), setting, n=plan.test_scenes)
+    # One seed: the interval is over questions (Wilson) and says nothing about other seeds.
+    low, high = binomial_interval(round(values[0] * items), items)
+    return Measurement(name, values[0] - prior, "", (low - prior, high - prior), "one seed; interval over questions only", n=items)
 
 
 def _routing(plan: Plan, name: str, results: Sequence[SeedResult]) -> Iterator[Measurement]:

@@ -20,7 +20,7 @@ from sovereign.lab.vision.vlm import VlmSpec
 TASKS = ("vqa", "entailment", "hallucination", "composition", "nlvr")
 CORE = ("dense", "topk", "smoes", "anyexperts")
 ELEVEN = ("dense", "topk", "smoes", "anyexperts", "hard", "hybrid", "kl", "smoes_gaussian", "topp", "expert_choice", "hash")
-FACTORS = ("strategy", "budget", "batch", "task", "seeds", "steps", "device", "workers", "limit_s", "nlvr")
+FACTORS = ("strategy", "budget", "batch", "task", "seeds", "steps", "device", "workers", "limit_s", "ranks", "nlvr")
 # Options that the study sets: on-demand routing is held to the budget, for comparisons at equal compute.
 OPTIONS: dict[str, dict[str, float | int | str]] = {"anyexperts": {"match": 0.02}, "anyexperts_even": {"match": 0.02}}
 MOST_BATCH = 32
@@ -28,7 +28,9 @@ MOST_BATCH = 32
 
 @dataclass(frozen=True)
 class Plan:
-    """extra_budgets are run for `core` strategies only, unless the budget was asked for. limit_s: training stops taking new arms after it."""
+    """extra_budgets are run for `core` strategies only, unless the budget was asked for. limit_s: training stops taking new arms after it.
+    workers: processes that train; one means this process. ranks: sizes of the real expert-parallel replay, none if empty (factor ranks=0).
+    """
 
     preset: str
     strategies: tuple[str, ...]
@@ -179,6 +181,8 @@ def _numbers(plan: Plan, factors: Mapping[str, str]) -> Plan:
         plan = replace(plan, steps=_whole(factors["steps"], "steps", 1, 100_000))
     if "workers" in factors:
         plan = replace(plan, workers=_whole(factors["workers"], "workers", 1, 64))
+    if "ranks" in factors:
+        plan = replace(plan, ranks=tuple(n for w in _words(factors, "ranks") if (n := _whole(w, "ranks", 0, 4))))
     if "limit_s" in factors:
         plan = replace(plan, limit_s=_floats(factors, "limit_s")[0])
     return replace(plan, workers=min(plan.workers, max(1, os.cpu_count() or 1)))

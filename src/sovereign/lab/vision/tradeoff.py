@@ -91,7 +91,7 @@ def jobs(plan: Plan) -> list[ArmJob]:
 def _train(plan: Plan, raw: Raw, progress: Progress) -> None:
     wanted = jobs(plan)
     start, done = time.monotonic(), 0
-    pool = ProcessPoolExecutor(plan.workers, mp_context=multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(plan.workers, mp_context=multiprocessing.get_context("spawn")) if plan.workers > 1 else _Here()
     waiting = list(reversed(wanted))
     running: dict[Future[list[SeedResult]], ArmJob] = {}
     found: list[SeedResult] = []
@@ -120,6 +120,18 @@ def _train(plan: Plan, raw: Raw, progress: Progress) -> None:
         results = sorted((r for r in found if r.arm == name), key=lambda r: r.seed)
         if results:
             raw.arms[name], raw.specs[name] = results, spec
+
+
+class _Here:
+    """Runs a job at once in this process, with the face of an executor."""
+
+    def submit(self, work: Callable[[ArmJob], list[SeedResult]], job: ArmJob) -> Future[list[SeedResult]]:
+        future: Future[list[SeedResult]] = Future()
+        future.set_result(work(job))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Nothing is running."""
 
 
 def _priors(plan: Plan) -> dict[str, float]:
