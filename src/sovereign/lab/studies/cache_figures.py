@@ -180,6 +180,8 @@ def by_batch(points: Sequence[sweep.Point], path: Path) -> None:
 
 def measured(runs: Runs, path: Path) -> None:
     """Predicted against measured TPOT of every two-tier run, with the 15 % band."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
     marks = ("o", "s", "^", "D")
     with canvas(path, 5.6, 5.0) as (figure, axes):
         values: list[float] = []
@@ -202,6 +204,10 @@ def measured(runs: Runs, path: Path) -> None:
         axes.set_yscale("log")
         axes.set_xlim(low, high)
         axes.set_ylim(low, high)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+            axis.set_minor_locator(NullLocator())
         tiers = ", ".join(f"{m} {t}" for m, t in zip(("circle", "square", "triangle", "diamond"), sorted({k[0] for k in runs.measured})))
         axes.set_title(f"Two tiers: predicted and measured TPOT\n{tiers}; band: 15 %")
         axes.set_xlabel("measured TPOT, ms (this machine)")

@@ -28,7 +28,6 @@ from sovereign.records import Measurement
 
 ON_CPU = ("on_demand", "static_frequency", "lru", "lru_speculative", "pregated_probe", "expertflow_a", "expertflow_b", "belady", "oracle_prefetch")  # fmt: skip
 ON_GPU = ("on_demand", "lru", "pregated_probe", "expertflow_a", "expertflow_b", "belady", "oracle_prefetch")
-FRACTIONS = (0.25, 0.5)
 
 
 @dataclass
@@ -57,7 +56,7 @@ def on_cpu(plan: Plan, seed: int, progress: Progress) -> Runs:
         ffn=plan.runtime_ffn,
     )
     model = config.build(seed).eval()
-    tokens = torch.from_numpy(np.random.default_rng((31, seed)).integers(0, 512, (2, 8)))
+    tokens = torch.from_numpy(np.random.default_rng((31, seed)).integers(0, 512, (max(plan.runtime_batches), 8)))
     found = Runs()
     with tempfile.TemporaryDirectory(prefix="expert-store-") as folder:
         progress("writing the expert store", 0.86)
@@ -65,7 +64,7 @@ def on_cpu(plan: Plan, seed: int, progress: Progress) -> Runs:
         tiers: list[SlowTier] = [DiskTier(Path(folder), model), HostTier(model, bandwidth=2e8 if plan.runtime_width < 512 else 8e8)]
         if not getattr(tiers[0], "direct", True):
             found.notes.append("The file system refuses O_DIRECT: pages were dropped after each read instead.")
-        for batch in (1, 2):
+        for batch in plan.runtime_batches:
             reference = runtime.record(model, tokens[:batch], plan.runtime_new)
             forecasts = sweep.invented_forecasts(reference[2], error=0.1, seed=seed)
             work = sweep.Workload("random decoder", reference[2], predictors.popularity_of(reference[2]), forecasts)
@@ -82,7 +81,7 @@ def on_gpu(plan: Plan, trained: Trained, seed: int, progress: Progress) -> Runs:
     """The trained model: experts in pinned host memory, fast tier on the GPU; all-resident, accelerate's offload, then every policy."""
     model, device = trained.model, torch.device(plan.device)
     found = Runs()
-    batches = (1, 8)
+    batches = plan.runtime_batches
     references: dict[int, Any] = {}
     works: dict[int, sweep.Workload] = {}
     for batch in batches:
@@ -145,7 +144,7 @@ def _all(
         found.measured.setdefault(key, []).append(measured)
     costs = calibrated(found.measured[key], events, link, tier.layout.nbytes)
     found.predicted[key] = timeline.run(events, resident, costs)
-    for fraction in FRACTIONS:
+    for fraction in plan.runtime_fractions:
         for name in names:
             case = policies.Case(events, fraction, costs, popularity, dict(work.forecasts))
             # the forecasts are at hand: no predictor runs inside, so none is charged in this comparison

@@ -58,6 +58,8 @@ class Plan:
     runtime_k: int = 2
     runtime_new: int = 16
     runtime_repeats: int = 3
+    runtime_batches: tuple[int, ...] = (1, 2)
+    runtime_fractions: tuple[float, ...] = (0.25, 0.5)
     batch: int = 16
     seq: int = 96
     device: str = "cpu"
@@ -67,7 +69,8 @@ class Plan:
 
 PRESETS: dict[str, Plan] = {
     "smoke": Plan(
-        30, 4, 16, 4, 96, 48, 512, 60, 12, 8, 24, 25, 60, 4, 8, 16, (0.125, 0.25, 0.5, 1.0), (1, 8), (6.0, 25.0, 100.0), batch=8
+        30, 4, 16, 4, 96, 48, 512, 60, 12, 8, 24, 25, 60, 4, 8, 16, (0.125, 0.25, 0.5, 1.0), (1, 8), (6.0, 25.0, 100.0),
+        batch=8, runtime_new=12, runtime_repeats=2, runtime_batches=(1,), runtime_fractions=(0.25,),
     ),
     "standard": Plan(
         200, 8, 32, 4, 128, 64, 1024, 400, 48, 24, 24, 49, 300, 6, 32, 32, (0.125, 0.25, 0.375, 0.5, 0.75, 1.0), (1, 2, 4, 8, 16, 32),
@@ -76,11 +79,11 @@ PRESETS: dict[str, Plan] = {
     ),
     "gpu": Plan(
         300, 12, 64, 8, 1024, 1024, 4096, 1500, 48, 16, 32, 65, 300, 5, 32, 32, (0.125, 0.25, 0.375, 0.5, 0.75, 1.0), (1, 4, 16, 32),
-        (6.0, 25.0, 50.0, 100.0, 400.0), runtime_new=64, runtime_repeats=3, figure_requests=8, batch=32, seq=256, device="cuda",
+        (6.0, 25.0, 50.0, 100.0, 400.0), runtime_new=64, runtime_repeats=3, runtime_batches=(1, 8), figure_requests=8, batch=32, seq=256, device="cuda",
     ),
 }  # fmt: skip
 _TEXT = ("device", "marginals", "domain")
-_LISTS = ("fractions", "batches", "bandwidths")
+_LISTS = ("fractions", "batches", "bandwidths", "runtime_batches", "runtime_fractions")
 _NUMBERS = tuple(f for f in Plan.__dataclass_fields__ if f not in (*_TEXT, *_LISTS))
 
 
@@ -110,7 +113,7 @@ def plan_for(preset: str, factors: Mapping[str, str]) -> Plan:
 def _numbers(name: str, text: str) -> Any:
     try:
         if name in _LISTS:
-            kind = int if name == "batches" else float
+            kind = int if name.endswith("batches") else float
             return tuple(kind(x) for x in text.split(","))
         return int(text)
     except ValueError as exc:
