@@ -318,9 +318,11 @@ def _capture_prompt(
     try:
         with hooked(layers) as records:
             if max_new:
-                torch.manual_seed(seed)
                 sampling = {"do_sample": True, "temperature": temperature} if temperature else {"do_sample": False}
-                tokens = model.generate(tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=max_new, **sampling)[:, :-1]
+                with torch.random.fork_rng(enabled=bool(temperature)):
+                    if temperature:
+                        torch.manual_seed(seed)  # their generate draws from the global generator
+                    tokens = model.generate(tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=max_new, **sampling)[:, :-1]
             else:
                 model(tokens, use_cache=False)
     except torch.OutOfMemoryError as exc:

@@ -52,6 +52,28 @@ class TrainResult(NamedTuple):
     seconds: float
 
 
+def require_memory(config: ModelConfig, spec: TrainSpec, device: str = "cpu") -> None:
+    """Raises LabInput when weights, gradients, AdamW moments and the logits cannot fit; says nothing where the platform tells no free memory.
+
+    A lower bound (activations inside the layers are left out), so passing it is no promise.
+    """
+    needed = 4 * config.num_params() * 4 + 3 * 4 * spec.batch * spec.seq * config.vocab
+    free = _free_bytes(device)
+    if free is not None and needed > free:
+        raise LabInput(
+            f"Training needs at least {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free on {device}.",
+            mend="Use a smaller model, batch or vocabulary.",
+        )
+
+
+def _free_bytes(device: str) -> int | None:
+    if device != "cpu":
+        return int(torch.cuda.mem_get_info(device)[0])
+    path = Path("/proc/meminfo")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable")), None)
+
+
 def sample_batch(streams: Streams, spec: TrainSpec, step: int, device: torch.device | str = "cpu") -> Tensor:
     """tokens_BS with seq + 1 columns, from windows drawn by (seed, step); the kinds take turns over the rows."""
     rng = np.random.default_rng((spec.seed, step))

@@ -97,6 +97,7 @@ def test_a_toy_trial_never_speaks_of_the_papers_model(trial):
         ({"per_kind": "1"}, LabInput),
         ({"k": "99"}, LabInput),
         ({"device": "cuda:7"}, LabInput),
+        ({"width": "65536", "ffn": "65536", "experts": "64"}, LabInput),  # terabytes
         ({"prompts_are": "mine"}, LabInput),
         ({"model": "/no/such/folder"}, LabInput),
     ],

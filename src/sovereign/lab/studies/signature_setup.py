@@ -21,7 +21,7 @@ from sovereign.lab.corpora import KINDS, LabelledText, documents, tokens
 from sovereign.lab.corpora.tokens import PromptSet
 from sovereign.lab.model import Decoder, ModelConfig
 from sovereign.lab.trace import RoutingTrace
-from sovereign.lab.training import TrainSpec, evaluate, train
+from sovereign.lab.training import TrainSpec, evaluate, require_memory, train
 
 Progress = Callable[[str, float], None]
 
@@ -126,6 +126,7 @@ def make_own(plan: Plan, seed: int, progress: Progress) -> Material:
     config = ModelConfig(
         vocab=plan.vocab, layers=plan.layers, width=plan.width, heads=plan.heads, experts=plan.experts, k=plan.k, ffn=plan.ffn
     )
+    require_memory(config, TrainSpec(plan.steps, plan.batch, plan.seq), plan.device)
     progress("making texts", 0.0)
     texts = {kind: documents(kind, "train", plan.docs, seed) for kind in KINDS}
     tokenizer = tokens.train_tokenizer((t for kind in KINDS for t in texts[kind]), plan.vocab)
