@@ -61,7 +61,7 @@ def canvas(
         figure = Figure(figsize=(width_in, height_in), layout="constrained")
         FigureCanvasAgg(figure)
         yield figure, figure.subplots(rows, columns, **subplots)
-        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
+        figure.savefig(path.with_suffix(".svg"), dpi=72, metadata={"Date": None})  # dpi: only of raster images inside
         figure.savefig(path.with_suffix(".png"), metadata={"Software": None})
 
 

@@ -6,7 +6,7 @@ Imports torch and the lab. Refuses factors that it does not know, and conditions
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +147,7 @@ def make_own(plan: Plan, seed: int, progress: Progress) -> Material:
 
         traces.append(_own_seed(plan, config, s, streams, shuffled, heldout, (prompts, matched, reference), report))
     spec = {
+        "plan": asdict(plan),
         "model": config.as_dict(),
         "parameters": config.num_params(),
         "active_parameters": config.active_params(),
@@ -280,6 +281,7 @@ def make_given(plan: Plan, seed: int, progress: Progress) -> Material:
     vocab = 1 + max(int(t.token_id.max()) for t in (full, reference, *controls.values()) if t is not None and t.token_id is not None)
     lengths = [len(r) for r in ids]
     spec = {
+        "plan": asdict(plan),
         "model": plan.model,
         "config": _json_safe(model.config.to_dict()),
         "parameters": sum(p.numel() for p in model.parameters()),
