@@ -21,9 +21,7 @@ COSTS = Costs(bandwidth=1e6, expert_bytes=1_000, attention_s=1e-3, expert_s=1e-4
 
 def workload(seed: int = 0, requests: int = 8, error: float = 0.2) -> sweep.Workload:
     routes = synthetic.routes(SMALL, requests=requests, prompt=3, decode=12, seed=seed)
-    popularity = np.bincount(
-        (routes.experts + 16 * np.arange(4)[None, :, None]).ravel(), minlength=64
-    ) / len(routes.experts)
+    popularity = np.bincount((routes.experts + 16 * np.arange(4)[None, :, None]).ravel(), minlength=64) / len(routes.experts)
     return sweep.Workload("small", routes, popularity, sweep.invented_forecasts(routes, error=error, seed=seed))
 
 

@@ -66,7 +66,7 @@ class Residency:
         if following is not None and strategy.key == "belady":
             self.state.following[:] = following
         self.future = np.zeros(0, np.int64) if future is None else np.asarray(future, np.int64)
-        self.plan = strategy.predicted or Predicted.none(events)
+        self.plan: Predicted | None = strategy.predicted
         self.reach, self.stalls, self.wasted_before = strategy.horizon, 0, 0
         self.first, self.stamp = 0, -1  # prefetches serve events from `first`; `stamp` marks what the running event needs
         self._cursor = (0, 0)  # the next entry to look at; every entry is tried once per part of an event
@@ -217,5 +217,9 @@ class Residency:
 
     def _take(self, i: int) -> None:
         plan = self.plan
+        if plan is None:
+            return
+        if i + 1 >= len(plan.offsets):
+            raise LabInput(f"The recorded run ends at event {i}.", mend="Record the same number of tokens.")
         for r in range(int(plan.offsets[i]), int(plan.offsets[i + 1])):
             kernel.take_row(plan.targets[r], plan.ids, plan.row_offsets[r], plan.row_offsets[r + 1], self.rules, self.state)

@@ -176,7 +176,7 @@ class FastTier:
         with self.lock:
             self.stopping = True
             self.lock.notify_all()
-        self._thread.join(timeout=5.0)
+        self._thread.join(timeout=min(5.0, self.patience_s))
 
     def _forget(self) -> None:
         """Drops whoever has no slot and is not needed now; under the lock."""
