@@ -128,18 +128,18 @@ PRESETS: dict[str, Plan] = {
         limit_s=300.0,
     ),
     "standard": _BASE,
-    # Every strategy, twelve seeds at once, twice the steps: what it takes to resolve a few points of accuracy.
+    # Every strategy, twelve seeds at once, more steps: what it takes to resolve a few points of accuracy.
     "gpu": replace(
         _BASE,
         preset="gpu",
         strategies=(*ELEVEN, "smoes_fixed", "anyexperts_even", "smoes_hard", "smoes_gmm"),
         seeds=12,
-        steps=1000,
+        steps=800,
         device="cuda",
-        workers=6,
+        workers=8,
         batches=(1, 4, 8, 32),
         repeats=5,
-        limit_s=280.0,
+        limit_s=270.0,
     ),
 }
 

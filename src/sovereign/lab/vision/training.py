@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from types import MethodType
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sovereign.errors import LabInput
+from sovereign.lab.model import RMSNorm
 from sovereign.lab.vision.tasks import (
     BLANK,
     CELLS,
@@ -169,6 +171,7 @@ def train_together(
     params, buffers = stack_module_state(models)
     template = models[0].train()
     template.everywhere(True)
+    _plain_norms(template)
     torch.manual_seed(seeds[0])
     leaves = list(params.values())
     optimiser = _optimiser(leaves, recipe, device)
@@ -187,6 +190,17 @@ def train_together(
         if on_step is not None:
             on_step(step, loss_R.detach())
     return [_unstacked(spec, seed, i, params, buffers, device) for i, seed in enumerate(seeds)]
+
+
+def _plain_norms(model: SceneModel) -> None:
+    """RMSNorm spelled out: its fused CUDA kernel has no batching rule, and under vmap would run once per replica."""
+
+    def plain(norm: RMSNorm, x: Tensor) -> Tensor:
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + norm.eps) * norm.weight
+
+    for module in model.modules():
+        if isinstance(module, RMSNorm):
+            module.forward = MethodType(plain, module)
 
 
 def _unstacked(spec: VlmSpec, seed: int, i: int, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], device: str) -> SceneModel:
