@@ -200,7 +200,7 @@ def _plain_norms(model: SceneModel) -> None:
 
     for module in model.modules():
         if isinstance(module, RMSNorm):
-            module.forward = MethodType(plain, module)
+            module.__dict__["forward"] = MethodType(plain, module)
 
 
 def _unstacked(spec: VlmSpec, seed: int, i: int, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], device: str) -> SceneModel:
