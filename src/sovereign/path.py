@@ -173,9 +173,12 @@ def _verify(state: _State, sources: Sequence[claims.Source], house: House) -> tu
     papers = {s.paper.paper_id: s.paper for s in sources}
     rulings = []
     for claim in state.claims:
-        work = papers[claim.paper_id or ""].about or claim.paper_id
-        own = [(s.paper.paper_id, s.document) for s in sources if (s.paper.about or s.paper.paper_id) == work]
-        rulings.append(verify.verify_claim(claim, own, extra=house.verifiers))
+        own = [
+            (s.paper.paper_id, claims.anchored(s.document, claim))
+            for s in sources
+            if claim.span and s.document.sha256 == claim.span.doc_sha256
+        ]
+        rulings.append(verify.verify_claim(claim, own[:1], extra=house.verifiers))
     combined = tuple(verify.corroborate(state.claims, rulings, papers))
     return combined, [
         ("verdict", {"claim": r.claim_id, "verdict": r.verdict, "level": r.level.label, "reason": r.reason}) for r in combined

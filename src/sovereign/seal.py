@@ -12,8 +12,9 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path, PurePath
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sovereign.errors import IntegrityBroken
 
@@ -71,15 +72,23 @@ def digest(value: Any) -> str:
 
 def revive(kind: type[T], body: bytes | str) -> T:
     """The record back from its JSON. Raises IntegrityBroken when it does not have the record's shape."""
-    from pydantic import TypeAdapter, ValidationError  # lazily: 0.1 s that --help must not pay
+    from pydantic import ValidationError  # lazily: 0.1 s that --help must not pay
 
     try:
-        return TypeAdapter(kind).validate_json(body)
+        return cast(T, _adapter(kind).validate_json(body))
     except ValidationError as exc:
         first = exc.errors()[0]
         raise IntegrityBroken(
             f"Stored {getattr(kind, '__name__', kind)} does not have its shape: {first['msg']} at {'.'.join(map(str, first['loc']))}."
         ) from exc
+
+
+@lru_cache(maxsize=64)
+def _adapter(kind: Any) -> Any:
+    """Building an adapter costs milliseconds, thousands of times in one library."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
 
 
 def link(previous: str, body: Mapping[str, Any]) -> str:

@@ -98,6 +98,16 @@ def extract(question: Question, sources: Sequence[Source], *, at_most: int) -> C
     return ClaimSet(tuple(chosen), tuple(dropped))
 
 
+def anchored(document: Document, claim: Claim) -> Document:
+    """The document with only the passage that carries the claim: a claim is verified where it stands, not where its numbers stand too."""
+    span = claim.span
+    if span is None:
+        return document
+    return replace(
+        document, passages=tuple(p for p in document.passages if p.start <= span.start and span.end <= p.end) or document.passages
+    )
+
+
 def is_absence(text: str) -> bool:
     """Whether a statement says that something was not done or not reported."""
     return bool(_ABSENCE.search(text))

@@ -112,7 +112,7 @@ _CONDITIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "hardware",
         ("gpu", "edge", "jetson", "device", "a100", "a40"),
     ),
-    (r"\b(?:[AHBVTL]\d{1,4}|RTX ?\w+)\b", "hardware", ("gpu", "device")),
+    (r"(?-i:\b(?:[AHBVTL]\d{1,4}|RTX ?\w+)\b)", "hardware", ("gpu", "device")),
     (r"bandwidth", "bandwidth", ("bandwidth", "gb/s", "pcie")),
     (r"\b(?:prefill|decode|decoding)\b", "inference phase", ("prefill", "decode", "decoding")),
 )

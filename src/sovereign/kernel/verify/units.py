@@ -26,7 +26,8 @@ _BUILTIN_PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\bkey[ -]value\b", "KV"), (r"\bbatch(?:es)?(?:[ -]sizes?)?(?: of(?: size)?)?(?: ?= ?| )(?=\d)", "batch "), (r"\bBS ?= ?(?=\d)", "batch "),
         (r"\bbatch size of one\b|\bbatch size one\b|\bsingle-sample batches\b", "batch 1"), (r"\bstate[ -]of[ -]the[ -]art\b", "sota"),
         (r"\bgraphics processing units?\b", "GPU"), (r"\bnatural language processing\b", "NLP"), (r"\border of magnitude\b", "10×"),
-        (r"\bper ?cent\b", "percent"), (r"\bword error rate\b", "WER"), (r"\bfine[ -](?=tun)", "fine"), (r"\bspeed[ -](?=up\b|ups\b)", "speed"), (r"\btrade[ -](?=off)", "trade"),
+        (r"\bper ?cent\b", "percent"), (r"\bword error rate\b", "WER"), (r"\bfine[ -](?=tun)", "fine"), (r"\bspeed[ -](?=up\b|ups\b)", "speed"),
+            (r"\btrade[ -](?=off)", "trade"),
         (r"\bdata[ -](?=sets?\b)", "data"), (r"\bend[ -]to[ -]end\b", "endtoend"), (r"\bopen[ -]source\b", "opensource"),
         (r"\bas compared (?:to|with)\b", "compared with"), (r"\bin comparison (?:to|with)\b", "compared with"),
     )
@@ -118,7 +119,15 @@ _CACHE_SIZE = 128
 
 def units_of(document: Document) -> Units:
     """The units of a document, cached by its content (a cache, not state: the same document always gives the same units)."""
-    key = (document.sha256, document.reader, document.basis, len(document.passages), document.title, len(document.text))
+    key = (
+        document.sha256,
+        document.reader,
+        document.basis,
+        document.passages[:1],
+        len(document.passages),
+        document.title,
+        len(document.text),
+    )
     known = _CACHE.get(key)
     if known is None:
         known = _build(document)
@@ -169,7 +178,9 @@ def _label(unit: Unit) -> frozenset[str]:
 
 
 _PRONOUN = re.compile(
-    r"\b(?P<its>[Ii]ts|[Tt]heir)\b|\b(?P<it>[Ii]t|[Tt]hey|(?:[Tt]he|[Tt]his) (?:method|system|model|policy|approach|scheme|framework|technique|algorithm)(?= (?:is|was|has|can|does|[a-z]+s\b)))\b(?! (?:is|was|seems|appears|follows|turns|has been) (?:\w+ )?(?:that|to|known|clear|shown|likely|possible|important|unclear|worth))"
+    r"\b(?P<its>[Ii]ts|[Tt]heir)\b|\b(?P<it>[Ii]t|[Tt]hey|(?:[Tt]he|[Tt]his) (?:method|system|model|policy|approach"
+    r"|scheme|framework|technique|algorithm)(?= (?:is|was|has|can|does|[a-z]+s\b)))\b(?! (?:is|was|seems|appears"
+    r"|follows|turns|has been) (?:\w+ )?(?:that|to|known|clear|shown|likely|possible|important|unclear|worth))"
 )
 _AFTER_PREPOSITION = frozenset(
     "on in for at with under across by from to of over than versus against using via like unlike as relative per and or".split()
@@ -277,7 +288,11 @@ def _with_units(header: tuple[str, ...], cells: tuple[str, ...]) -> list[str]:
     return out
 
 
-_INSTRUCTION = re.compile(r"\b(?:ignore|disregard|forget)\b[^.]{0,40}\b(?:instructions?|prompts?|rules)\b|\b(?:answer|respond|reply|output|return|say)\b[^.]{0,30}\b(?:SUPPORTED|CONTRADICTED)\b|\byou (?:are|must) (?:an? )?(?:assistant|answer|approve)\b", re.IGNORECASE)
+_INSTRUCTION = re.compile(
+    r"\b(?:ignore|disregard|forget)\b[^.]{0,40}\b(?:instructions?|prompts?|rules)\b|\b(?:answer|respond|reply|output"
+    r"|return|say)\b[^.]{0,30}\b(?:SUPPORTED|CONTRADICTED)\b|\byou (?:are|must) (?:an? )?(?:assistant|answer|approve)\b",
+    re.IGNORECASE,
+)
 
 
 def _pipe_cells(text: str) -> tuple[str, ...] | None:
