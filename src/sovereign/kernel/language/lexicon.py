@@ -14,16 +14,19 @@ STOP = frozenset(
 )
 # Words that carry almost no content when a statement is compared with its source: reporting frames and fillers.
 WEAK = frozenset(
-    """after before arrive arrives occur occurs show shows showed shown showing demonstrate demonstrates demonstrated find finds found observe observes observed report reports reported
-    result results paper work study author authors experiment experiments propose proposes proposed present presents presented introduce
-    introduces introduced approach method methods technique system framework our new novel furthermore importantly notably interestingly
-    finding findings evaluate evaluated evaluation analysis according achieve achieves achieved achieving obtain obtains obtained attain attains
-    attained reach reaches reached yield yields yielded deliver delivers delivered give gives given giving provide provides provided produce
-    produces produced exhibit exhibits exhibited make makes made lead leads led allow allows enable enables enabled resulting value values number
-    numbers amount level levels case cases setting settings condition conditions term terms type types kind way
-    corresponding respective actually effectively successfully able become becomes became remain remains remained relative
-    figure figures table tables based thereby measured stand stands come comes put puts need needs form forms stay stays side lie lies get gets
-    across within call calls called thing things part sit sits turn turns hand namely say says said state states stated take takes taken""".split()
+    """
+    after before arrive arrives occur occurs show shows showed shown showing demonstrate demonstrates demonstrated find finds found
+    observe observes observed report reports reported result results paper work study author authors experiment experiments propose
+    proposes proposed present presents presented introduce introduces introduced approach method methods technique system framework our
+    new novel furthermore importantly notably interestingly finding findings evaluate evaluated evaluation analysis according achieve
+    achieves achieved achieving obtain obtains obtained attain attains attained reach reaches reached yield yields yielded deliver
+    delivers delivered give gives given giving provide provides provided produce produces produced exhibit exhibits exhibited make makes
+    made lead leads led allow allows enable enables enabled resulting value values number numbers amount level levels case cases setting
+    settings condition conditions term terms type types kind way corresponding respective actually effectively successfully able become
+    becomes became remain remains remained relative figure figures table tables based thereby measured stand stands come comes put puts
+    need needs form forms stay stays side lie lies get gets across within call calls called thing things part sit sits turn turns hand
+    namely say says said state states stated take takes taken
+    """.split()
 )
 
 # --- direction: +1 the named quantity goes up, -1 down; "good"/"bad" and "fast"/"slow" are resolved against the metric they qualify ---
@@ -53,15 +56,20 @@ DOWN = frozenset(
     recede recedes shed sheds shave shaves shaved underexpression slump slumps slumped lacking ease eases eased""".split()
 )
 GOOD = frozenset(
-    """gain gains gained gaining enhances enhanced enhancing enhancement improve improves improved improving improvement improvements better best outperform outperforms outperformed outperforming superior beat
-    beats beaten strengthen strengthens strengthened enhance benefit benefits benefited win wins winning advantage advantages
-    advantageous excel excels optimal favorable favourable favorably successful
-    upgrade upgrades lead outstrip outstrips outstripped outdo outdoes trump trumps""".split()
+    """
+    gain gains gained gaining enhances enhanced enhancing enhancement improve improves improved improving improvement improvements better
+    best outperform outperforms outperformed outperforming superior beat beats beaten strengthen strengthens strengthened enhance benefit
+    benefits benefited win wins winning advantage advantages advantageous excel excels optimal favorable favourable favorably successful
+    upgrade upgrades lead outstrip outstrips outstripped outdo outdoes trump trumps
+    """.split()
 )
 BAD = frozenset(
-    """degrade degrades degraded degrading degradation worse worst worsen worsens worsened worsening deteriorate deteriorates deteriorated
-    deterioration harm harms harmed harmful hurt hurts hurting underperform underperforms underperformed underperforming inferior impair impairs
-    impaired undermine undermines poorer poor poorest trail trails trailed trailing lag lags lagged lagging disadvantage disadvantages damage damages damaged ineffective unfavorable unfavourable suboptimal loses lose lost""".split()
+    """
+    degrade degrades degraded degrading degradation worse worst worsen worsens worsened worsening deteriorate deteriorates deteriorated
+    deterioration harm harms harmed harmful hurt hurts hurting underperform underperforms underperformed underperforming inferior impair
+    impairs impaired undermine undermines poorer poor poorest trail trails trailed trailing lag lags lagged lagging disadvantage
+    disadvantages damage damages damaged ineffective unfavorable unfavourable suboptimal loses lose lost
+    """.split()
 )
 FAST = frozenset(
     """faster fastest fast quicker quick quickly quickest rapid rapidly accelerate accelerates accelerated accelerating acceleration speedup
@@ -184,10 +192,13 @@ METRICS: dict[str, bool] = {
         fallbacks cross-device ratio activations bytes duration usage utilization-loss complexity distance""".split(), True,
     ),
     **dict.fromkeys(
-        """accuracy f1 macro-f1 micro-f1 throughput bleu rouge rouge-l speed speedup speedups performance score scores map auc auroc auprc recall
-        precision similarity similarities quality ndcg mrr r@1 pass@1 exact em hit hits hit-rate hitrate utilization efficiency iou miou dice
-        psnr ssim msi rate rates reward success cider meteor spice win bertscore d correlation agreement kappa perf specialization gain gains
-        improvement improvements separation acceptance compression sparsity likelihood fidelity robustness coverage capacity frequency survival sensitivity specificity chrf comet ap elo mcc pearson spearman""".split(), False,
+        """
+    accuracy f1 macro-f1 micro-f1 throughput bleu rouge rouge-l speed speedup speedups performance score scores map auc auroc auprc recall
+    precision similarity similarities quality ndcg mrr r@1 pass@1 exact em hit hits hit-rate hitrate utilization efficiency iou miou dice
+    psnr ssim msi rate rates reward success cider meteor spice win bertscore d correlation agreement kappa perf specialization gain gains
+    improvement improvements separation acceptance compression sparsity likelihood fidelity robustness coverage capacity frequency
+    survival sensitivity specificity chrf comet ap elo mcc pearson spearman
+    """.split(), False,
     ),
 }  # fmt: skip
 

@@ -11,31 +11,48 @@ _COMPOUND = re.compile(
     r"(?<![\w@])[A-Za-z][A-Za-z0-9]*(?:[-/_.+@][A-Za-z0-9]+)*\+{0,2}(?![\w])|(?<![\w.])\d+[A-Za-z]*(?:[-x×][A-Za-z0-9]+)+(?!\w)"
 )
 _COMMON_ACRONYMS = frozenset(
-    """llm llms moe moes vlm vlms mllm mllms gpu gpus cpu cpus tpu tpus nlp nlg nlu ai ml dl rl rlhf api apis ram vram ssd pcie hbm ttft tpot flops flop kv mlp mlps ffn
-    ffns cnn cnns rnn rnns lstm lstms gan gans sgd ema pca svd gmm kl mi lr bs cs auc auroc auprc roc map iou ndcg mrr bleu rouge wer cer fid psnr ssim mae mse rmse ppl acc em id
-    ids ood iid qa vqa ocr asr tts ner pos sft dpo ppo cot rag json html pdf url us uk eu usa i ii iii iv vs db os io i/o fp int bf slo slos sota sd std ci cis ep tp dp pp hz
-    dna rna mrna pcr hiv bmi ckd icu rct copd mri ct ecg eeg bp hr or rr p f r n k w d e x y z t b l s m h q v a c ok pde pdes ode odes gnn gnns dnn dnns ann svm svms knn bm tf idf
-    tf-idf seq2seq e2e f1 fig eq ss zero-shot 2d 3d 1d pre-ln post-ln xai iot hpc fpga fpgas asic asics nn nns bpe dae vae vaes mt nmt smt st kg kgs""".split()
+    """
+    llm llms moe moes vlm vlms mllm mllms gpu gpus cpu cpus tpu tpus nlp nlg nlu ai ml dl rl rlhf api apis ram vram ssd pcie hbm ttft tpot
+    flops flop kv mlp mlps ffn ffns cnn cnns rnn rnns lstm lstms gan gans sgd ema pca svd gmm kl mi lr bs cs auc auroc auprc roc map iou
+    ndcg mrr bleu rouge wer cer fid psnr ssim mae mse rmse ppl acc em id ids ood iid qa vqa ocr asr tts ner pos sft dpo ppo cot rag json
+    html pdf url us uk eu usa i ii iii iv vs db os io i/o fp int bf slo slos sota sd std ci cis ep tp dp pp hz dna rna mrna pcr hiv bmi
+    ckd icu rct copd mri ct ecg eeg bp hr or rr p f r n k w d e x y z t b l s m h q v a c ok pde pdes ode odes gnn gnns dnn dnns ann svm
+    svms knn bm tf idf tf-idf seq2seq e2e f1 fig eq ss zero-shot 2d 3d 1d pre-ln post-ln xai iot hpc fpga fpgas asic asics nn nns bpe dae
+    vae vaes mt nmt smt st kg kgs
+    """.split()
 )
 _CAPITAL_WORDS = frozenset(
-    """the a an this that these those it its they we our us i in on at by for with from to as of and or but if is are was were be not no all each both some most many few more less than
-    table figure fig section sec appendix eq equation algorithm theorem lemma chapter step stage phase part layer et al e.g i.e note notes january february march april may june july august
-    september october november december monday tuesday wednesday thursday friday saturday sunday english chinese german french spanish japanese russian korean arabic italian dutch european
-    american asian african bayesian gaussian markov euclidean fourier laplace poisson bernoulli hamming cosine kullback leibler wasserstein jensen shannon monte carlo cohen pearson spearman
-    here there when where while however moreover furthermore additionally finally first second third next then thus hence therefore although though because since after before during under over
-    using given based compared unlike like such recent previous prior existing current our their its his her results experiments experimental evaluation method methods model models data
-    abstract introduction conclusion discussion related background limitations future works work paper study what which who how why can may might will would should could do does did has have had
-    mixture transformer transformers attention routing expert experts vision language large small deep neural network networks learning training inference""".split()
+    """the a an this that these those it its they we our us i in on at by for with from to as of and or but if is are was were be not no
+    all each both some most many few more less than
+    table figure fig section sec appendix eq equation algorithm theorem lemma chapter step stage phase part layer et al e.g i.e note notes
+    january february march april may june july august
+    september october november december monday tuesday wednesday thursday friday saturday sunday english chinese german french spanish
+    japanese russian korean arabic italian dutch european
+    american asian african bayesian gaussian markov euclidean fourier laplace poisson bernoulli hamming cosine kullback leibler wasserstein
+    jensen shannon monte carlo cohen pearson spearman
+    here there when where while however moreover furthermore additionally finally first second third next then thus hence therefore
+    although though because since after before during under over
+    using given based compared unlike like such recent previous prior existing current our their its his her results experiments
+    experimental evaluation method methods model models data
+    abstract introduction conclusion discussion related background limitations future works work paper study what which who how why can may
+    might will would should could do does did has have had
+    mixture transformer transformers attention routing expert experts vision language large small deep neural network networks learning
+    training inference""".split()
 )  # fmt: skip
 _FAMILIES = frozenset(
-    """mixtral mistral llama qwen gemma gemini claude phi falcon bert gpt vicuna alpaca switch arctic grok pythia bloom chinchilla jamba deepseek moonlight ling opt vit clip llava jetson orin ampere
-    hopper volta turing nvidia amd intel raspberry adam medusa eagle lookahead squad imagenet cifar mnist glue superglue""".split()
+    """
+    mixtral mistral llama qwen gemma gemini claude phi falcon bert gpt vicuna alpaca switch arctic grok pythia bloom chinchilla jamba
+    deepseek moonlight ling opt vit clip llava jetson orin ampere hopper volta turing nvidia amd intel raspberry adam medusa eagle
+    lookahead squad imagenet cifar mnist glue superglue
+    """.split()
 )
 _NUMBERED = re.compile(r"[ ](?=[A-Z0-9v])(?:v?\d+(?:\.\d+)*[A-Za-z]?(?:[-x×][A-Za-z0-9]+)*|[A-Z][a-z]+(?=\b))")
 _VERSION_AFTER = re.compile(
-    r"[ ](?P<v>v?\d+(?:\.\d+)?(?:[-x×]\d*[A-Za-z]?\d*)*[BbMm]?)(?![\w%×])(?!\s?(?:%|percent|points|times|×|ms|s\b|GB|MB|layers|experts|devices|GPUs|tokens|to\b|and\b))"
+    r"[ ](?P<v>v?\d+(?:\.\d+)?(?:[-x×]\d*[A-Za-z]?\d*)*[BbMm]?)(?![\w%×])(?!\s?(?:%"
+    r"|percent|points|times|×|ms|s\b|GB|MB|layers|experts|devices|GPUs|tokens|to\b|and\b))"
 )
 _RATE = re.compile(r"^(?:[KMGTkm]?[Bb](?:it|ps)?|tok(?:en)?s?|req(?:uest)?s?|samples?|images?|frames?)/(?:s|sec|second|h|token)$")
+_POWER = re.compile(r"^\d+(?:\.\d+)?[eE]-?\d+$")
 _SIZE = re.compile(
     r"^\d+(?:\.\d+)?[kKMBT]$|^\d+(?:st|nd|rd|th)$|^\d+(?:x|×)$|^\d+(?:ms|s|GB|MB|KB|TB|B|K|M|h|bit|bits)$|^\d+[-–]\d+%?$|^\d+-[a-z]+$|^\d+[a-z]+$"
 )
@@ -59,7 +76,8 @@ def spans(text: str) -> list[tuple[int, int]]:
 
 
 _TAIL_WORDS = re.compile(
-    r"(?:-(?:based|style|like|only|aware|guided|wise|level|tuned|trained|specific|free|driven|type|optimal|class|family|agnostic|scale|inspired|compatible))+$"
+    r"(?:-(?:based|style|like|only|aware|guided|wise|level|tuned|trained|specific"
+    r"|free|driven|type|optimal|class|family|agnostic|scale|inspired|compatible))+$"
 )
 _LEAD_WORDS = re.compile(r"^(?:non|pre|post|anti|multi|semi)-(?=[A-Z])")
 
@@ -78,7 +96,14 @@ def _is_name(text: str, word: str, start: int) -> bool:
     lower = bare.lower()
     if _ET_AL.match(text, start):
         return True
-    if len(bare) < 2 or lower in _COMMON_ACRONYMS or lower in _CAPITAL_WORDS or _SIZE.match(bare) or _RATE.match(bare):
+    if (
+        len(bare) < 2
+        or lower in _COMMON_ACRONYMS
+        or lower in _CAPITAL_WORDS
+        or _SIZE.match(bare)
+        or _RATE.match(bare)
+        or _POWER.match(bare)
+    ):
         return False
     if bare.replace("'", "").islower():
         return (
@@ -155,7 +180,8 @@ def names(text: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=65536)
 def alias_key(name: str) -> str:
-    """Canonical form: case, hyphens and blanks do not count ("VQA-v2" = "VQAv2"; "SMOES" = "SMoES"); the plural s of an acronym does not either ("SMoEs" = "SMoE").
+    """Canonical form: case, hyphens and blanks do not count ("VQA-v2" = "VQAv2"; "SMOES" = "SMoES"); the plural s of an acronym does not
+    either ("SMoEs" = "SMoE").
 
     A lower-case s after a capital is a plural, a capital S is part of the name: SMoES and SMoE stay different.
     """

@@ -9,7 +9,7 @@ from sovereign.kernel.language.units import MAGNITUDE_RE, MAGNITUDES, UNIT_RE, c
 from sovereign.records import Relation, Value
 
 NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d{1,3}(?:[\u00a0\u202f\u2009 ]\d{3})+(?![\d.,])|\d+(?:\.\d+)?|\.\d+)"
-_EXPONENT = re.compile(r"[eE](?P<e>[+\-−]?\d{1,3})(?![\w.])|\s?[×x·*]\s?10\s?(?:\^|\*\*)?\s?\{?(?P<p>[+\-−–]?\d{1,3})\}?(?![\w%])")
+_EXPONENT = re.compile(r"[eE](?P<e>[+\-−]?\d{1,3})(?!\w|\.\d)|\s?[×x·*]\s?10\s?(?:\^|\*\*)?\s?\{?(?P<p>[+\-−–]?\d{1,3})\}?(?![\w%])")
 _SPREAD = re.compile(rf"\s?(?:±|\+/[-−–]|\+-|\\pm)\s?(?P<n>{NUMBER})")
 _RANGE = re.compile(rf"(?:\s?[–—]\s?|-|\s(?:to|and)\s)(?P<sign>[-−–]?)(?P<n>{NUMBER})")
 _NUMBER = re.compile(NUMBER)
@@ -38,17 +38,23 @@ _PARTS = {
     "hundredth": 100,
 }
 _FRACTION = re.compile(
-    r"(?:(?P<n>a|an|one|two|three|four|five|six|seven|eight|nine)[ -])(?P<d>half|third|quarter|fourth|fifth|sixth|seventh|eighth|ninth|tenth|twentieth|hundredth)s?\b(?! (?:layer|token|row|column|stage|step|expert|epoch|time|author|section|place|party|dimension|order|power))",
+    r"(?:(?P<n>a|an|one|two|three|four|five|six|seven|eight|nine)[ -])(?P<d>half|third|quarter|fourth|fifth|sixth"
+    r"|seventh|eighth|ninth|tenth|twentieth|hundredth)s?\b(?! (?:layer|token|row|column"
+    r"|stage|step|expert|epoch|time|author|section|place|party|dimension|order|power))",
     re.IGNORECASE,
 )
 _WORD_UNIT = re.compile(
     r"(?:[ \-](?:and[ ])?(?P<tens>one|two|three|four|five|six|seven|eight|nine))?(?:[ \-](?P<mag>hundred|thousand|million|billion))?"
 )
 _BEFORE: tuple[tuple[re.Pattern[str], Relation], ...] = (
-    (re.compile(r"(?:\bup to(?: an?)?|\bas (?:much|many|high|large|low|little|few|fast) as|\bmaximum(?: of)?|\bat best|\bpeak(?: of)?|\bby up to)\s*[(~]?$"), Relation.UP_TO),
-    (re.compile(r"(?:\bat most|\bno more than|\bless than|\bfewer than|\bunder|\bbelow|\bnot exceeding|\bwithin|\bcapped at|\bdoes not exceed|\blower than|\bsmaller than|≤|<=|<|\\leq?)\s*$"), Relation.AT_MOST),
-    (re.compile(r"(?:\bat least|\bno less than|\bno fewer than|\bmore than|\bover|\babove|\bexceed(?:s|ed|ing)?|\bgreater than|\bhigher than|\blarger than|\blonger than|\bbeyond|\ba minimum of|\bminimum of|≥|>=|>|\\geq?)\s*$"), Relation.AT_LEAST),
-    (re.compile(r"(?:\babout|\baround|\bapproximately|\broughly|\bnearly|\balmost|\bclose to|\bnear|\bcirca|\bapprox\.?|\bsome|\bon the order of|~|∼|≈|≃|\\approx|\\sim)\s*$"), Relation.ABOUT),
+    (re.compile(r"(?:\bup to(?: an?)?|\bas (?:much|many|high|large|low|little|few|fast) as"
+        r"|\bmaximum(?: of)?|\bat best|\bpeak(?: of)?|\bby up to)\s*[(~]?$"), Relation.UP_TO),
+    (re.compile(r"(?:\bat most|\bno more than|\bless than|\bfewer than|\bunder|\bbelow|\bnot exceeding"
+        r"|\bwithin|\bcapped at|\bdoes not exceed|\blower than|\bsmaller than|≤|<=|<|\\leq?)\s*$"), Relation.AT_MOST),
+    (re.compile(r"(?:\bat least|\bno less than|\bno fewer than|\bmore than|\bover|\babove|\bexceed(?:s|ed|ing)?|\bgreater than"
+        r"|\bhigher than|\blarger than|\blonger than|\bbeyond|\ba minimum of|\bminimum of|≥|>=|>|\\geq?)\s*$"), Relation.AT_LEAST),
+    (re.compile(r"(?:\babout|\baround|\bapproximately|\broughly|\bnearly|\balmost|\bclose to"
+        r"|\bnear|\bcirca|\bapprox\.?|\bsome|\bon the order of|~|∼|≈|≃|\\approx|\\sim)\s*$"), Relation.ABOUT),
 )  # fmt: skip
 _RANGE_LEAD = re.compile(r"\b(?:between|from|range[sd]?|ranging|in|of|within|lie|lies)\s*$")
 

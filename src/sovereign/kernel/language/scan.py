@@ -18,10 +18,14 @@ from sovereign.records import Value
 _MASK = re.compile(
     r"https?://\S+|\b10\.\d{4,9}/\S+|\barXiv:?\s?\d{4}\.\d{4,5}(?:v\d+)?|(?<![\d.])\d{4}\.\d{5}(?:v\d+)?(?![\d%])"
     r"|\[\s?\d+(?:\s?[,–-]\s?\d+)*\s?\]|\[@[^\]\s]{1,80}\]|\\cite[tp]?\*?\{[^}]{0,200}\}"
-    r"|\((?:see |e\.g\.,? |cf\. )?[A-Z][A-Za-z'’\-]+(?: (?:et al\.?|and|&) ?[A-Z]?[A-Za-z'’\-]*)?,? ?\(?(?:19|20)\d\d[a-z]?[^()]{0,160}\)|\((?:19|20)\d\d[a-z]?\)"
-    r"|\b(?:Figs?|Figures?|Tables?|Tabs?|Sections?|Secs?|Eqs?|Equations?|Appendix|Appendices|Algorithms?|Theorems?|Lemmas?|Chapters?|Chaps?|Propositions?|Corollary|Definitions?|Refs?|§)\b\.?\s?\(?[A-Z]?\.?\d+(?:\.\d+)*[a-z]?\)?(?:\s?(?:,|and|–|-|to)\s?[A-Z]?\d+(?:\.\d+)*[a-z]?\b)?"
+    r"|\((?:see |e\.g\.,? |cf\. )?[A-Z][A-Za-z'’\-]+(?: (?:et al\.?|and"
+    r"|&) ?[A-Z]?[A-Za-z'’\-]*)?,? ?\(?(?:19|20)\d\d[a-z]?[^()]{0,160}\)|\((?:19|20)\d\d[a-z]?\)"
+    r"|\b(?:Figs?|Figures?|Tables?|Tabs?|Sections?|Secs?|Eqs?|Equations?|Appendix|Appendices|Algorithms?|Theorems?"
+    r"|Lemmas?|Chapters?|Chaps?|Propositions?|Corollary|Definitions?|Refs?"
+    r"|§)\b\.?\s?\(?[A-Z]?\.?\d+(?:\.\d+)*[a-z]?\)?(?:\s?(?:,|and|–|-|to)\s?[A-Z]?\d+(?:\.\d+)*[a-z]?\b)?"
     r"|\b\d{1,2} (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]* (?:19|20)\d\d\b|\b(?:19|20)\d\d-\d\d-\d\d\b"
-    r"|(?i:\b(?:in|since|until|by|year|from|january|february|march|april|may|june|july|august|september|october|november|december),? (?:19|20)\d\d\b(?![ ]?(?:%|[a-z]+s\b)))"
+    r"|(?i:\b(?:in|since|until|by|year|from|january|february|march|april|may|june|july"
+    r"|august|september|october|november|december),? (?:19|20)\d\d\b(?![ ]?(?:%|[a-z]+s\b)))"
     r"|(?<=[A-Za-z] )(?:19|20)\d\d(?= (?:and|challenge|shared task|competition|workshop|conference|paper|version|edition|benchmark|dataset|task)\b)"
 )
 _TOKEN = re.compile(r"(?P<w>[^\W\d_]+(?:['’][a-z]{1,2})?)|(?P<d>\d|\.\d)|(?P<s>[^\w\s])")
@@ -182,7 +186,12 @@ def _negate(tokens: list[Token]) -> list[Token]:
             for p in lex.NOT_A_NEGATION
         ):
             continue
-        if low in {"no", "neither"} and i and out[i - 1].kind == "w" and (out[i - 1].content and (polarity(out[i - 1].low) or low == "neither" or out[i - 1].weak)):
+        if (
+            low in {"no", "neither"}
+            and i
+            and out[i - 1].kind == "w"
+            and (out[i - 1].content and (polarity(out[i - 1].low) or low == "neither" or out[i - 1].weak))
+        ):
             out[i - 1] = replace(out[i - 1], negated=not out[i - 1].negated)
         left = 6
         for j in range(i + 1, len(tokens)):

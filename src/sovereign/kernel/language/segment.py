@@ -8,11 +8,11 @@ _END = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s|$)|\n[ \t]*\n|\n(?=[ \t]*(?:[#|>*
 _ABBREVIATIONS = frozenset(
     """e.g i.e cf vs etc al fig figs eq eqs sec secs tab no nos ref refs resp approx dr prof mr mrs ms st inc ltd co vol pp ed eds et viz ca incl
     est jr sr ph.d u.s u.k dept univ proc conf chap ch app def thm lem prop cor alg w.r.t a.k.a i.i.d s.t sect min max avg std dev ver arxiv
-    op cit ibid trans int adv j phys rev lett natl acad sci""".split()
+    op cit ibid trans int adv phys rev lett natl acad sci""".split()
 )
 _LAST_WORD = re.compile(r"([A-Za-z][A-Za-z.]*)\.[\"'”’)\]]*$")
 _HEADING = re.compile(r"\n(?=[ \t]*#{1,6} )")
-_NEEDS_FIGURE = frozenset("no nos fig figs eq eqs sec secs tab ref refs min max ch app vol pp co int def est ed j".split())
+_NEEDS_FIGURE = frozenset("no nos fig figs eq eqs sec secs tab ref refs min max ch app vol pp co int def est ed".split())
 
 
 def sentences(text: str) -> list[tuple[int, int]]:

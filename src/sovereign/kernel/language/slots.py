@@ -17,13 +17,18 @@ _METRIC_ALIAS = {
     "expert parallel communication": "communication", "end-to-end latency": "latency", "memory footprint": "memory", "memory usage": "memory",
 }  # fmt: skip
 _COMPARATORS = re.compile(
-    r"\b(?:than|compared (?:to|with)|relative to|versus|vs\.?|against|in comparison (?:to|with)|outperform(?:s|ed|ing)?|surpass(?:es|ed|ing)?|beats?|exceed(?:s|ed|ing)?|over)\s+(?:the |a |an |that of |those of )?"
+    r"\b(?:than|compared (?:to|with)|relative to|versus|vs\.?|against|in comparison (?:to|with)|outperform(?:s"
+    r"|ed|ing)?|surpass(?:es|ed|ing)?|beats?|exceed(?:s|ed|ing)?|over)\s+(?:the |a |an |that of |those of )?"
     r"(?P<what>[^,.;:()]{2,60})"
 )
 _CONDITION = re.compile(
-    r"\b(?:batch(?:[ -]size)?s?(?: of)?|bs|sequence length|context(?: length)?|layers?|experts?|cache size|cs|epochs?|seeds?|temperature|k|top)\s?[=:]?\s?-?\d+(?:[.,]\d+)*[kKMB]?\b"
-    r"|\b(?:\d+(?:[.,]\d+)*[kKMB]?|two|three|four|five|six|eight|ten|sixteen) (?:jetson|gpus?|devices?|nodes?|a100s?|h100s?|a800s?|v100s?|prompts?|tokens?|experts?|layers?|epochs?|shots?|runs?|seeds?|participants|patients)(?! ?(?:/|per\b))(?: [A-Z][a-z]+)?(?: (?:devices?|gpus?))?\b"
-    r"|\b(?:prefill|decode|decoding|zero-shot|few-shot|in-domain|out-of-domain|offline|online|single-gpu|multi-gpu|cross-validated|cross-validation|average|worst case|best case)\b",
+    r"\b(?:batch(?:[ -]size)?s?(?: of)?|bs|sequence length|context(?: length)?|layers?|experts?"
+    r"|cache size|cs|epochs?|seeds?|temperature|k|top)\s?[=:]?\s?-?\d+(?:[.,]\d+)*[kKMB]?\b"
+    r"|\b(?:\d+(?:[.,]\d+)*[kKMB]?|two|three|four|five|six|eight|ten|sixteen) (?:jetson|gpus?|devices?|nodes?|a100s?"
+    r"|h100s?|a800s?|v100s?|prompts?|tokens?|experts?|layers?|epochs?|shots?|runs?|seeds?"
+    r"|participants|patients)(?! ?(?:/|per\b))(?: [A-Z][a-z]+)?(?: (?:devices?|gpus?))?\b"
+    r"|\b(?:prefill|decode|decoding|zero-shot|few-shot|in-domain|out-of-domain|offline|online"
+    r"|single-gpu|multi-gpu|cross-validated|cross-validation|average|worst case|best case)\b",
     re.IGNORECASE,
 )
 _SUBJECT_AFTER = frozenset(

@@ -1,4 +1,5 @@
-"""Verification: one file per verifier, and combine.py, the written rule. Imports records, ports and the shared language reading; refuses to fetch or to draft."""
+"""Verification: one file per verifier, and combine.py, the written rule. Imports records, ports and the shared language reading; refuses
+to fetch or to draft."""
 
 from sovereign.kernel.verify.combine import COMBINATION_VERSION, verify_claim
 from sovereign.kernel.verify.corroborate import corroborate

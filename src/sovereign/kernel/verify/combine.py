@@ -131,7 +131,8 @@ def _not_found(documents: Sequence[Document]) -> str:
     basis = _basis(documents)
     if basis is Basis.ABSTRACT_ONLY:
         return "not found in the abstract, and only the abstract was read: this says nothing against the claim"
-    return f"no passage speaks of this in {'the note' if basis is Basis.NOTE else 'the full text'} of {len(documents)} source{'s' if len(documents) > 1 else ''}"
+    what = "the note" if basis is Basis.NOTE else "the full text"
+    return f"no passage speaks of this in {what} of {len(documents)} source{'s' if len(documents) > 1 else ''}"
 
 
 def _basis(documents: Sequence[Document]) -> Basis | None:

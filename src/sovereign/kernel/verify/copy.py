@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from sovereign.kernel.language import lexicon as lex
-from sovereign.kernel.language.scan import Scan, Token
+from sovereign.kernel.language.scan import Scan, Token, scan
 from sovereign.kernel.language.words import negated_pair, opposite, polarity, same_meaning
 from sovereign.kernel.verify import findings as f
 from sovereign.kernel.verify.units import Unit
@@ -20,18 +20,28 @@ from sovereign.records import Relation
 LITERAL = 0.72  # share of the claim's tokens that the sentence repeats in place: from here on it is a near-copy
 LEAST = 5  # tokens; shorter claims are compared by their slots
 _FREE = frozenset(
-    """s the a an that which this these those there it its they their we our us also and then thus hence therefore so here is are was were be been being has have had do does did
-    of in on for by to at as with into i.e e.g namely both further furthermore moreover additionally finally specifically particularly indeed however consequently notably""".split()
+    """s the a an that which this these those there it its they their we our us also and then thus hence therefore so here is are was were
+    be been being has have had do does did
+    of in on for by to at as with into i.e e.g namely both further furthermore moreover additionally finally specifically particularly
+    indeed however consequently notably""".split()
 )
-_STANDS_FOR = frozenset("we our us it its they their this the method approach model system framework technique paper work i ours proposed".split())
+_STANDS_FOR = frozenset(
+    "we our us it its they their this the method approach model system framework technique paper work i ours proposed".split()
+)
 _ADVERBIAL = frozenset(
-    """on in at for with under when while whereas after before during across by as if since because given using unlike like among within without through via despite although
-    though from to compared relative overall throughout over until once where through toward towards against between per""".split()
+    """
+    on in at for with under when while whereas after before during across by as if since because given using unlike like among within
+    without through via despite although though from to compared relative overall throughout over until once where through toward towards
+    against between per
+    """.split()
 )
 _COORDINATORS = frozenset("and or but while whereas".split())
 _PLACED = frozenset("by to from".split())  # before a figure they say what it is: the change, the end or the start
 _SOFTENERS = lex.HEDGES | frozenset("can could may might".split())
 _LIMITS = lex.PARTIAL | frozenset("average averaged mean median maximum minimum best worst up".split())
+
+
+_Op = tuple[str, int, int, int, int]  # as difflib gives them: kind, source from and to, claim from and to
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,7 @@ def compare(claim: Scan, unit: Unit) -> Copy | None:
     if len(mine) < LEAST or unit.table is not None:
         return None
     matcher = SequenceMatcher(None, [_key(t) for t in theirs], [_key(t) for t in mine], autojunk=False)
-    opcodes = matcher.get_opcodes()
+    opcodes: list[_Op] = [(str(tag), i1, i2, j1, j2) for tag, i1, i2, j1, j2 in matcher.get_opcodes()]
     kept = sum(j2 - j1 for tag, _, _, j1, j2 in opcodes if tag == "equal")
     opcodes, moved = _moves(opcodes, theirs, mine)
     ratio = (kept + moved) / len(mine)
@@ -73,9 +83,6 @@ def _key(token: Token) -> str:
     if value is None:
         return token.key if token.kind == "n" else token.low
     return f"#{value.low:.6g}|{value.high:.6g}|{value.unit}|{value.relation}|{value.spread}"
-
-
-_Op = tuple[str, int, int, int, int]
 
 
 def _moves(opcodes: list[_Op], theirs: list[Token], mine: list[Token]) -> tuple[list[_Op], int]:
@@ -113,7 +120,9 @@ def _changed(claim: Scan, source: Scan, unit: Unit, old: list[Token], new: list[
             free.remove(equal)
             continue
         if token.low in _PLACED and any(t.low in _PLACED for t in free) and _before_figure(claim, token):
-            out.append(f.Finding("value", f.CONTRADICTS, f"“{token.low}” the figure", f"“{next(t.low for t in free if t.low in _PLACED)}” it"))
+            out.append(
+                f.Finding("value", f.CONTRADICTS, f"“{token.low}” the figure", f"“{next(t.low for t in free if t.low in _PLACED)}” it")
+            )
             continue
         if token.low in _FREE or (token.weak and not _stranger(token, free)) or _named_here(token, unit, old):
             continue
@@ -131,7 +140,7 @@ def _stranger(token: Token, free: list[Token]) -> bool:
 
 def _equivalent(a: Token, b: Token) -> bool:
     if a.value is not None and b.value is not None:
-        strict = a.value.unit == b.value.unit or {a.value.unit, b.value.unit} == {"", "percent"} and a.value.raw != b.value.raw
+        strict = a.value.unit == b.value.unit or ({a.value.unit, b.value.unit} == {"", "percent"} and a.value.raw != b.value.raw)
         return strict and agree(a.value, b.value, signed=True) is Agreement.EQUAL
     if a.kind == "n" or b.kind == "n":
         return a.key == b.key or a.low == b.low
@@ -147,10 +156,10 @@ def _named_here(token: Token, unit: Unit, old: list[Token]) -> bool:
     if not all(t.low in _STANDS_FOR for t in old):
         return False
     if token.kind == "n":
-        return bool(old) and (token.key == unit.topic or any(t.key == token.key for t in f.scan(unit.around).names))
+        return bool(old) and (token.key == unit.topic or any(t.key == token.key for t in scan(unit.around).names))
     if token.kind != "w" or polarity(token.low) or token.low in lex.NEGATIONS | lex.UNIVERSAL | lex.HEDGES | _LIMITS:
         return False
-    return any(token.key in f.scan(text).stems for text in (unit.around, unit.before) if text)
+    return any(token.key in scan(text).stems for text in (unit.around, unit.before) if text)
 
 
 def _finding(claim: Scan, source: Scan, token: Token, free: list[Token]) -> f.Finding:
@@ -161,9 +170,19 @@ def _finding(claim: Scan, source: Scan, token: Token, free: list[Token]) -> f.Fi
             return f.Finding("value", f.OPEN, shown(token.value), "no such value here")
         agreement = agree(token.value, other.value)
         if agreement in (Agreement.QUALIFIED, Agreement.FINER):
-            kind = f.QUALIFIES if Relation.UP_TO in (token.value.relation, other.value.relation) or agreement is Agreement.FINER else f.CONTRADICTS
+            kind = (
+                f.QUALIFIES
+                if Relation.UP_TO in (token.value.relation, other.value.relation) or agreement is Agreement.FINER
+                else f.CONTRADICTS
+            )
             return f.Finding("value", kind, shown(token.value), shown(other.value), "the relation differs")
-        slot = "unit" if agreement is not Agreement.OFF or _figure(token) == _figure(other) else "condition" if f.head_of(claim, token) else "value"
+        slot = (
+            "unit"
+            if agreement is not Agreement.OFF or _figure(token) == _figure(other)
+            else "condition"
+            if f.head_of(claim, token)
+            else "value"
+        )
         return f.Finding(slot, f.CONTRADICTS, shown(token.value), shown(other.value))
     if token.low in lex.NEGATIONS:
         return f.Finding("negation", f.CONTRADICTS, f"“{token.text}”", _phrase(free) or "no such denial")
@@ -174,12 +193,22 @@ def _finding(claim: Scan, source: Scan, token: Token, free: list[Token]) -> f.Fi
         return f.Finding(f.name_slot(claim, token), f.OPEN, token.text, "no such name here")
     other = next((t for t in free if opposite(token.low, t.low)), None)
     if other is not None:
-        slot = "negation" if negated_pair(token.low, other.low) else "direction" if polarity(token.low) and polarity(other.low) else "condition"
+        slot = (
+            "negation"
+            if negated_pair(token.low, other.low)
+            else "direction"
+            if polarity(token.low) and polarity(other.low)
+            else "condition"
+        )
         return f.Finding(slot, f.CONTRADICTS, f"“{token.text}”", f"“{other.text}”")
     if token.low in lex.UNIVERSAL or token.low in _LIMITS:
         return f.Finding("scope", f.QUALIFIES, f"“{token.text}”", _phrase(free) or "nothing so wide")
     if token.low in _SOFTENERS:
-        return f.Finding("hedge", f.QUALIFIES, f"“{token.text}”", _phrase(free) or "it outright") if free else f.Finding("wording", f.NOTED, "", "")
+        return (
+            f.Finding("hedge", f.QUALIFIES, f"“{token.text}”", _phrase(free) or "it outright")
+            if free
+            else f.Finding("wording", f.NOTED, "", "")
+        )
     slot = "direction" if polarity(token.low) else "wording"
     return f.Finding(slot, f.OPEN, f"“{token.text}”", _phrase(free) or "nothing that says so", "changed in an otherwise literal copy")
 

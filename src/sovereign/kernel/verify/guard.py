@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from sovereign.kernel.language.scan import Scan
 from sovereign.kernel.verify import findings as f
-from sovereign.kernel.verify.copy import compare
 from sovereign.kernel.verify.align import Aligned, align, weight
+from sovereign.kernel.verify.copy import compare
 from sovereign.kernel.verify.units import Unit
 from sovereign.records import Verdict
 
@@ -66,14 +66,17 @@ def examine(claim: Scan, unit: Unit) -> UnitRuling:
     value_findings, bound = f.values(aligned)
     side_findings = f.sides(aligned)
     found = [
-        *value_findings, *f.directions(aligned, bound), *f.negations(aligned), *f.opposites(aligned), *f.named(aligned), *side_findings, *f.subjects(aligned), *f.exchanged(aligned), *f.circumstances(aligned), *f.clauses(aligned),
+        *value_findings, *f.directions(aligned, bound), *f.negations(aligned), *f.opposites(aligned), *f.named(aligned),
+            *side_findings, *f.subjects(aligned), *f.exchanged(aligned), *f.circumstances(aligned), *f.clauses(aligned),
         *f.scope(aligned), *f.settings_dropped(aligned, bound),
         *f.hedges(aligned), *f.wording(aligned),
     ]  # fmt: skip
     if any(x.kind == f.TURNED for x in side_findings):
         found = [x for x in found if x.kind != f.TURNED and not (x.slot == "direction" and x.kind == f.CONTRADICTS)]
     verdict = decide(aligned, found, bound)
-    return UnitRuling(unit, verdict, aligned.coverage, aligned.own_coverage, tuple(found), tuple(bound.notes), bound=_results(aligned, bound))
+    return UnitRuling(
+        unit, verdict, aligned.coverage, aligned.own_coverage, tuple(found), tuple(bound.notes), bound=_results(aligned, bound)
+    )
 
 
 def _of_copy(found: list[f.Finding]) -> Verdict:
@@ -106,7 +109,8 @@ def decide(aligned: Aligned, found: list[f.Finding], bound: f.Bound) -> Verdict:
 
 
 def _said(aligned: Aligned, unsaid: list[f.Finding], bound: f.Bound) -> bool:
-    """Whether the unit says enough of the claim. A near-copy must say all but a little; a paraphrase may use other words, the more so when figures anchor it."""
+    """Whether the unit says enough of the claim. A near-copy must say all but a little; a paraphrase may use other words, the more so when
+    figures anchor it."""
     words = sum(1 for t in aligned.claim.content if t.kind == "w" and not t.weak)
     if any(x.note for x in unsaid):  # a measured thing, or a word put in the place of another
         return False
@@ -127,4 +131,9 @@ def _strong(aligned: Aligned, against: list[f.Finding]) -> bool:
         total += weight(token)
         found += weight(token) * strength
         own += 0.0 if inherited else weight(token) * strength
-    return total > 0 and found / total >= CONTRADICT and own / total >= (0.5 if aligned.columns is None else 0.25) and (aligned.order >= 0.4 or aligned.columns is not None)
+    return (
+        total > 0
+        and found / total >= CONTRADICT
+        and own / total >= (0.5 if aligned.columns is None else 0.25)
+        and (aligned.order >= 0.4 or aligned.columns is not None)
+    )

@@ -62,9 +62,9 @@ def best_unit(text: str, units: Units) -> UnitRuling | None:
 
 def _settled(best: UnitRuling, rulings: list[UnitRuling], claim: Scan) -> UnitRuling:
     """A contradiction stands only when no other unit is closer to the claim and none, equally close, states the claim's value."""
-    if best.unit.table is None and any(x.slot in {"value", "condition"} and x.kind == f.CONTRADICTS for x in best.findings):
-        if any(_states(other.unit, claim) for other in rulings if other.unit is not best.unit):
-            return replace(best, verdict=Verdict.UNRESOLVED)
+    by_value = best.unit.table is None and any(x.slot in {"value", "condition"} and x.kind == f.CONTRADICTS for x in best.findings)
+    if by_value and any(_states(other.unit, claim) for other in rulings if other.unit is not best.unit):
+        return replace(best, verdict=Verdict.UNRESOLVED)
     for other in sorted(rulings, key=lambda r: (-r.coverage, r.unit.start)):
         if other.verdict is Verdict.UNRESOLVED and other.unit is not best.unit and other.own > best.own + 0.15:
             return other

@@ -19,8 +19,11 @@ _FUNCTION = frozenset(
         """.split()
 )
 _FOREIGN = frozenset(
-    """der die das und ist nicht ein eine den von mit für auf werden wird durch bei les des est une dans pour sur avec par plus que qui pas le la du aux los las una
-    con por para como más del al en es se il che non per è della delle gli degli são não uma com os mais não het een van niet zijn wordt voor""".split()
+    """
+    der die das und ist nicht ein eine den von mit für auf werden wird durch bei les des est une dans pour sur avec par plus que qui pas
+    le la du aux los las una con por para como más del al en es se il che non per è della delle gli degli são não uma com os mais não het
+    een van niet zijn wordt voor
+    """.split()
 )
 _CUT = re.compile(r";\s+|,\s+(?=(?:while|whereas|but)\s)|,?\s+(?=(?:whereas)\s)|,\s+and\s+(?=(?:it|they|this|the|that|we|its)\s)")
 _LEAD = re.compile(r"^(?:while|whereas|but|and|however|moreover|furthermore|in addition|additionally),?\s+", re.IGNORECASE)
@@ -37,7 +40,8 @@ def make_claim(text: str) -> Claim:
 
 
 def split_claims(sentence: str) -> list[str]:
-    """The statements of a text, each to be judged alone: sentences, and clauses joined by a semicolon, while, whereas, but. One statement comes back unchanged."""
+    """The statements of a text, each to be judged alone: sentences, and clauses joined by a semicolon, while, whereas, but. One statement
+    comes back unchanged."""
     out: list[str] = []
     for start, end in sentences(sentence):
         out += _clauses(sentence[start:end])
@@ -95,7 +99,8 @@ def _opinion(taken: Scan) -> bool:
     if taken.quantities:
         return False
     words = taken.words
-    personal = words & {"i", "should", "ought", "hopefully", "beautiful", "elegant", "exciting", "boring", "amazing", "awesome", "wonderful", "ugly", "nice", "lovely", "brilliant", "cool",
+    personal = words & {"i", "should", "ought", "hopefully", "beautiful", "elegant", "exciting", "boring", "amazing", "awesome",
+        "wonderful", "ugly", "nice", "lovely", "brilliant", "cool",
                         "fascinating", "interesting", "revolutionary", "groundbreaking", "terrible"}  # fmt: skip
     opinion = words & lex.OPINION
     content = [t for t in taken.content if not t.weak and t.low not in lex.OPINION]

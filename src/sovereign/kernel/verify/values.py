@@ -125,7 +125,7 @@ def _same_unit(claim: Value, source: Value) -> tuple[float, float] | None:
         options = [100 * ratio, 100 * abs(1 - ratio)] + ([100 * (1 - 1 / ratio)] if ratio > 1 else [])
         best = min(options, key=lambda o: abs(abs(percent) - o))
         if abs(abs(percent) - best) <= 0.5 + 1e-6:
-            return (1.0, claim.low) if a == "ratio" else (1.0, claim.low)
+            return 1.0, claim.low
         return None
     if {a, b} == {"ratio", ""}:
         return 1.0, 0.0

@@ -1,0 +1,271 @@
+"""Who stands on which side: comparisons, actions, parallel clauses, what a sentence is about. Imports alignment; refuses to judge directions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sovereign.kernel.language.scan import Scan, Token
+from sovereign.kernel.language.words import concepts, polarity
+from sovereign.kernel.verify.align import Aligned
+from sovereign.kernel.verify.findings.base import (
+    CONTRADICTS,
+    GOVERNING,
+    OPEN,
+    TURNED,
+    Finding,
+    phrase,
+)
+
+_PASSIVE = re.compile(r"\b(?:is|are|was|were|be|been|being)\s+(?:\w+ly\s+)?\w+(?:ed|en|wn|ught|at|un)\s(?:[^.;]{0,40}\s)?by\b")
+
+
+_AGAINST = frozenset("than versus vs against over".split())
+
+
+_ACTS = concepts("outperform") | concepts("cause") | concepts("contain") | concepts("replace") | concepts("dominate") | concepts("induce")
+
+
+_SKIPPED = frozenset("the a an that those of ordinary plain standard vanilla its their to with by".split())
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Who is compared with whom: content indices of the one spoken of and of the one it is held against."""
+
+    subject: frozenset[int]
+    other: frozenset[int]
+    word: str
+    sign: str
+
+
+def roles(sentence: Scan) -> Roles | None:
+    """The two sides of the first comparison of a sentence; None when it makes none."""
+    tokens = sentence.tokens
+    for at, token in enumerate(tokens):
+        if token.kind != "w" or not _is_pivot(tokens, at):
+            continue
+        left, right = _left_of(sentence, at), _right_of(sentence, at)
+        if token.low in {"before", "after"}:
+            left, right = _around(sentence, token)
+        if not left or not right:
+            continue
+        passive = bool(_PASSIVE.search(sentence.text)) and bool(concepts(token.low) & _ACTS)
+        sign = next(
+            (
+                polarity(t.low)
+                for t in reversed(tokens[: at + 1])
+                if t.kind == "w" and polarity(t.low) in {"up", "down", "good", "bad", "fast", "slow"}
+            ),
+            "",
+        )
+        return Roles(right, left, token.low, sign) if passive else Roles(left, right, token.low, sign)
+    return None
+
+
+def _around(sentence: Scan, pivot: Token) -> tuple[frozenset[int], frozenset[int]]:
+    """The three plain words on each side."""
+    words = [
+        i for i, t in enumerate(sentence.content) if t.kind == "w" and t is not pivot and t.low not in {"before", "after"} and not t.weak
+    ]
+    left = [i for i in words if sentence.content[i].start < pivot.start]
+    right = [i for i in words if sentence.content[i].start > pivot.start]
+    return frozenset(left[-2:]), frozenset(right[:2])
+
+
+def _is_pivot(tokens: tuple[Token, ...], at: int) -> bool:
+    low = tokens[at].low
+    after = tokens[at + 1].low if at + 1 < len(tokens) else ""
+    if low in {"compared", "relative", "comparison"}:
+        return after in {"to", "with"}
+    if low == "as":
+        return any(t.low == "as" for t in tokens[max(0, at - 3) : at])
+    if low == "that" and after == "of":
+        return True
+    if low == "of":
+        return any(t.value is not None and t.value.unit == "ratio" for t in tokens[max(0, at - 5) : at])
+    if low == "over":
+        return at + 1 < len(tokens) and tokens[at + 1].kind == "n"
+    return low in _AGAINST or low in {"before", "after"} or bool(concepts(low) & _ACTS)
+
+
+def _right_of(sentence: Scan, at: int) -> frozenset[int]:
+    """The first name after the pivot, or the first noun phrase."""
+    index = {t.start: i for i, t in enumerate(sentence.content)}
+    words: list[int] = []
+    for token in sentence.tokens[at + 1 : at + 13]:
+        if token.kind == "n":
+            return frozenset({index[token.start]})
+        if token.kind == "p" or (words and token.low in GOVERNING) or token.kind == "q":
+            break
+        if token.content and token.low not in _SKIPPED and not polarity(token.low):
+            words.append(index[token.start])
+    return frozenset(words[:3])
+
+
+def _left_of(sentence: Scan, at: int) -> frozenset[int]:
+    """Names before the pivot that no preposition governs, or the noun phrase that opens the clause."""
+    index = {t.start: i for i, t in enumerate(sentence.content)}
+    named: list[int] = []
+    words: list[int] = []
+    previous = ""
+    for token in sentence.tokens[:at]:
+        if token.kind == "n" and previous not in GOVERNING:
+            named.append(index[token.start])
+        elif token.kind == "w" and token.content and not token.weak and previous not in GOVERNING:
+            if polarity(token.low) and words:
+                break
+            if not polarity(token.low):
+                words.append(index[token.start])
+        if token.low not in {"the", "a", "an"}:
+            previous = token.low
+    return frozenset(named) if named else frozenset(words[:3])
+
+
+def sides(aligned: Aligned) -> list[Finding]:
+    """Who stands on which side of a comparison: exchanged sides contradict, unless the direction is turned as well."""
+    mine, theirs = roles(aligned.claim), roles(aligned.source)
+    if (
+        mine is not None
+        and theirs is None
+        and mine.word == "than"
+        and not any(polarity(t.low) not in {"", "same"} for t in aligned.source.content)
+        and not aligned.claim.quantities
+    ):
+        return [Finding("comparator", OPEN, f"more or less than “{phrase(aligned.claim, mine.other)}”", "no comparison here")]
+    if mine is None or theirs is None:
+        return []
+    partner = aligned.partners
+    subject_moved = any(partner[i] and set(partner[i]) <= theirs.other for i in mine.subject)
+    kept = any(set(partner[i]) & theirs.subject for i in mine.subject) or any(set(partner[i]) & theirs.other for i in mine.other)
+    other_moved = any((partner[i] and not set(partner[i]) & theirs.other) or (not partner[i] and aligned.inherited[i]) for i in mine.other)
+    if not subject_moved and not kept and any(partner[i] and set(partner[i]) <= theirs.subject for i in mine.other):
+        return [
+            Finding(
+                "comparator",
+                OPEN,
+                f"{mine.word} “{phrase(aligned.claim, mine.other)}”",
+                f"{theirs.word} “{phrase(aligned.source, theirs.other)}”",
+            )
+        ]
+    if not subject_moved or not other_moved or kept:
+        return []
+    if mine.sign and theirs.sign and _opposed(mine.sign, theirs.sign):
+        return [Finding("", TURNED, "", "")]
+    said = f"“{phrase(aligned.claim, mine.subject)} {mine.word} {phrase(aligned.claim, mine.other)}”"
+    return [Finding("comparator", CONTRADICTS, said, "the other way round")]
+
+
+def _opposed(a: str, b: str) -> bool:
+    return {a, b} in ({"up", "down"}, {"good", "bad"}, {"fast", "slow"})
+
+
+def subjects(aligned: Aligned) -> list[Finding]:
+    """The claim is about a thing that the unit does not name, and the unit is about another one that the claim does not name."""
+    mine = _opening(aligned.claim)
+    if not mine or any(aligned.partners[i] for i in mine) or aligned.columns is not None:
+        return []
+    if all(aligned.strength[i] == 0.0 for i in mine):
+        return [Finding("subject", OPEN, f"“{phrase(aligned.claim, frozenset(mine))}”", "nothing about it here")]
+    theirs = [j for j in _opening(aligned.source) if aligned.source.content[j].kind == "n"]
+    used = {p for partners in aligned.partners for p in partners}
+    if not theirs or any(j in used for j in theirs):
+        return []
+    return [Finding("subject", OPEN, f"“{phrase(aligned.claim, frozenset(mine))}”", phrase(aligned.source, frozenset(theirs)))]
+
+
+def _opening(sentence: Scan) -> list[int]:
+    """What a sentence is about: the content words before its first verb or direction word that no preposition governs."""
+    out: list[int] = []
+    index = {t.start: i for i, t in enumerate(sentence.content)}
+    governed = False
+    for token in sentence.tokens:
+        if token.low in GOVERNING:
+            if out:
+                break
+            governed = True
+        elif token.low == ",":
+            governed = False
+        elif token.content and not governed:
+            if token.kind == "q" or (out and (polarity(token.low) or token.weak)):
+                break
+            if not token.weak:
+                out.append(index[token.start])
+        elif out and token.low in {"is", "are", "was", "were", "has", "have", "can", "does", "do", "will"}:
+            break
+        elif token.low in {"it", "its", "they", "we"}:
+            governed = False
+        if len(out) >= 3:
+            break
+    return out
+
+
+def exchanged(aligned: Aligned) -> list[Finding]:
+    """Two parallel phrases that swapped their partners ("early layers ... identity, deeper layers ... meaning"): a, d, c, b for a, b, c, d."""
+    if _PASSIVE.search(aligned.claim.text) or _PASSIVE.search(aligned.source.text):
+        return []
+    if aligned.order < 0.65:
+        return []
+    positions = [j for _, j in _pairs(aligned)]
+    rank = {j: r for r, j in enumerate(sorted(positions))}
+    ranks = [rank[j] for j in positions]
+    tiles: list[tuple[int, int]] = []
+    for r in ranks:
+        if tiles and r == tiles[-1][1] + 1:
+            tiles[-1] = (tiles[-1][0], r)
+        else:
+            tiles.append((r, r))
+    firsts = [t[0] for t in tiles]
+    for a in range(1, len(tiles) - 2):
+        d, c, b = firsts[a], firsts[a + 1], firsts[a + 2]
+        if b < c < d and firsts[a - 1] < b and tiles[a + 2][1] + 1 == c and tiles[a + 1][1] + 1 == d:
+            words = [aligned.source.content[sorted(positions)[x]].text for x in (d, b)]
+            return [Finding("comparator", OPEN, f"“{words[0]}” where the source has “{words[1]}”", "the two exchanged")]
+    return []
+
+
+def _pairs(aligned: Aligned) -> list[tuple[int, int]]:
+    """One-to-one partners of names and plain words."""
+    counts: dict[int, int] = {}
+    for p in aligned.partners:
+        for j in p:
+            counts[j] = counts.get(j, 0) + 1
+    out = []
+    for i, p in enumerate(aligned.partners):
+        token = aligned.claim.content[i]
+        if (
+            len(p) == 1
+            and counts[p[0]] == 1
+            and not aligned.inherited[i]
+            and not token.weak
+            and not polarity(token.low)
+            and token.kind in "nw"
+        ):
+            out.append((i, p[0]))
+    return out
+
+
+_CLAUSE = re.compile(r";|\b(?:while|whereas|but)\b")
+
+
+def clauses(aligned: Aligned) -> list[Finding]:
+    """The claim's name stands in one clause of the source and what the claim says of it only in another one."""
+    cuts = [m.start() for m in _CLAUSE.finditer(aligned.source.text)]
+    if not cuts or aligned.columns is not None or _CLAUSE.search(aligned.claim.text):
+        return []
+    place = [sum(t.start > c for c in cuts) for t in aligned.source.content]
+    named_at: dict[int, set[int]] = {}
+    rest: list[set[int]] = []
+    for i, token in enumerate(aligned.claim.content):
+        if not aligned.partners[i]:
+            continue
+        where = {place[j] for j in aligned.partners[i]}
+        if token.kind == "n":
+            named_at[i] = where
+        elif not token.weak:
+            rest.append(where)
+    for i, where in named_at.items():
+        apart = sum(not (w & where) for w in rest)
+        if rest and apart > 0.5 * len(rest):
+            return [Finding("subject", OPEN, f"it of {aligned.claim.content[i].text}", "it of something else, in another clause")]
+    return []
