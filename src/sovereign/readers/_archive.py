@@ -99,7 +99,7 @@ def _unzip(body: bytes, max_bytes: int) -> Unpacked:
             if len(members) > MAX_MEMBERS:
                 raise _too_large(f"{len(members)} files")
             for member in members:
-                if member.is_dir() or not member.filename.lower().endswith(_TEXT):
+                if not member.filename or member.is_dir() or not member.filename.lower().endswith(_TEXT):
                     continue
                 if _escapes(member.filename) or (member.external_attr >> 16) & 0o170000 == 0o120000:
                     out.refused.append(f"{member.filename[:80]}: a link, or its path leaves the archive")

@@ -369,10 +369,8 @@ def _with_limits(rows: list[list[Fragment]]) -> list[list[Fragment]]:
     for number, row in enumerate(rows):
         size = max(f.size for f in row)
         best: tuple[float, int] | None = None
-        if weights[number] <= 14 and any(
-            f.math > 0.4 or f.size < 0.85 * max(g.size for n in (number - 1, number + 1) if 0 <= n < len(rows) for g in rows[n])
-            for f in row
-        ):
+        beside = max((g.size for n in (number - 1, number + 1) if 0 <= n < len(rows) for g in rows[n]), default=0.0)
+        if weights[number] <= 14 and any(f.math > 0.4 or f.size < 0.85 * beside for f in row):
             for near in (number - 2, number - 1, number + 1, number + 2):
                 if 0 <= near < len(rows) and weights[near] > 2.5 * weights[number]:
                     other = rows[near]

@@ -36,7 +36,7 @@ def find(lines: list[Line], page: Page) -> list[Grid]:
             taken.update(id(x) for x in members)
             continue
         members = [x for x in members if not re.match(r"^(?:Table|Figure|Fig\.|Algorithm)\s+\d+\s*[:.]", x.text)]
-        if _tabular(members, top.x1 - top.x0):
+        if _tabular(members, top.x1 - top.x0, len(inner)):
             above, below = (_open_edge(lines, top, bottom, sign, taken) for sign in (1, -1))
             if above:
                 members, inner = [*above, *members], [top, *inner]
@@ -62,11 +62,13 @@ def _open_edge(lines: list[Line], top: Box, bottom: Box, sign: int, taken: set[i
     return []
 
 
-def _tabular(members: list[Line], width: float) -> bool:
+def _tabular(members: list[Line], width: float, ruled: int) -> bool:
     if not members:
         return False
     several = sum(len(x.fragments) > 1 for x in members)
     prose = sum(len(x.fragments) == 1 and len(x.text.split()) > 9 and x.x1 - x.x0 > 0.75 * width for x in members)
+    if ruled > 1 and len(members[0].fragments) > 1 and all(len(x.text.split()) <= 6 for x in members):
+        return True  # labels of many rows each leave most lines with a single cell
     return several >= max(1, 0.4 * len(members)) and prose <= 0.25 * len(members)
 
 
@@ -93,7 +95,7 @@ def _ruled(lines: list[Line], page: Page) -> list[tuple[Box, Box, list[Box]]]:
         chain = [number]
         for later in range(number + 1, len(rules)):
             rule = rules[later]
-            if later in used or abs(rule.x0 - top.x0) > 6 or abs(rule.x1 - top.x1) > 6:
+            if later in used or abs(rule.x0 - top.x0) > 9 or abs(rule.x1 - top.x1) > 9:
                 continue
             between = [x for x in lines if rule.y0 < x.y < rules[chain[-1]].y0 and x.x1 > top.x0 and x.x0 < top.x1]
             width = top.x1 - top.x0
@@ -167,7 +169,7 @@ def _grid(members: list[Line], inner: list[Box], page: Page) -> Grid | None:
     header = _header(head, bounds, page)
     cells = [(x, _cells(x, bounds)) for x in body]
     within = [r for r in page.horizontal if r.x1 > members[0].x0 - 8 and r.x0 < bounds[-1][1]]
-    for column in (1, 0):
+    for column in range(min(2, len(bounds) - 1) - 1, -1, -1):
         middle = sum(bounds[column]) / 2
         cells = _with_labels(cells, column, [r for r in within if r.x0 <= middle <= r.x1])
     rows = _joined(cells, within, body)
@@ -348,18 +350,22 @@ def _with_labels(cells: list[tuple[Line, list[str]]], column: int, rules: list[B
 
 
 def _labelled(group: list[tuple[Line, list[str]]], column: int) -> list[tuple[Line, list[str]]]:
-    lone = [i for i in group if i[1][column] and sum(map(bool, i[1])) == 1]
-    rest = [i for i in group if sum(map(bool, i[1])) > 1]
+    first = min(2, len(group[0][1]) - 1)  # the first column of values
+    lone = [i for i in group if i[1][column] and not any(i[1][first:])]
+    rest = [i for i in group if any(i[1][first:])]
     named = [i for i in rest if i[1][column]]
     label = lone[0] if len(lone) == 1 and not named else named[0] if len(named) == 1 and not lone else None
     if label is None or len(rest) < 2:
         return group
     above, below = (sum(1 for i in rest if (i[0].y - label[0].y) * sign > 0.5) for sign in (1, -1))
-    if not (above and below and abs(above - below) <= (1 if lone else 0)):
+    if not (above and below and abs(above - below) <= (max(1, len(rest) // 5) if lone else 0)):
         return group
+    text = label[1][column]
+    if lone:
+        label[1][column] = ""
     for _, row in rest:
-        row[column] = label[1][column]
-    return [i for i in group if i is not label] if lone else group
+        row[column] = text
+    return [i for i in group if any(i[1])]
 
 
 def _joined(cells: list[tuple[Line, list[str]]], inner: list[Box], body: list[Line]) -> list[list[str]]:

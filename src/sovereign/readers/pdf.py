@@ -221,6 +221,8 @@ class _Paper:
                 self._out.paragraph(text, kind=kind)
                 if run_in is not None:
                     self._out.leave_sections()
+            elif re.search(r"\w", text):
+                self._out.label(text)  # a lone number or word: kept in the text, too little for a passage
         return kind
 
     def _caption_for(self, index: int) -> str:
@@ -252,6 +254,9 @@ class _Paper:
             elif block.kind == "table" and block.grid:
                 lines += block.grid.lines
             end += 1
+        for at in range(index + 1, end):  # a float that fell among the references
+            if self._blocks[at].kind in ("caption", "listing"):
+                self._emit(at, self._blocks[at], PassageKind.PROSE)
         for number, entry in enumerate(_entries(lines), 1):
             text = one_line(join(entry, self._style))
             mark = re.match(r"\[([^\]]{1,30})\]|(\d{1,3})\.\s", text)

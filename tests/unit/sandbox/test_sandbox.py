@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sovereign import sandbox
 from sovereign.sandbox import Confined, Limits, capabilities, run_confined
 
 HERE = Path(__file__).parent
@@ -187,6 +188,16 @@ def test_works_with_no_optional_part_and_says_so() -> None:
     assert not any(done.active(p) for p in NONE_OF_THEM) and done.active("rlimits")
     assert run("eat_memory", without=NONE_OF_THEM).cause == "memory"
     assert run("loop", limits=Limits(wall_s=0.5), without=NONE_OF_THEM).state == "timeout"
+
+
+def test_bubblewrap_takes_over_where_landlock_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    if sandbox._find_bwrap() is None:
+        pytest.skip("bubblewrap is not installed")
+    monkeypatch.setattr(sandbox, "landlock_abi", lambda: 0)
+    done = run("add", {"a": 1, "b": 2}, Limits(wall_s=15, memory_mib=1024), without=["landlock"])
+    assert done.result == 3 and done.active("bubblewrap") and not done.active("landlock")
+    assert run("write_to", {"path": str(tmp_path / "x")}, without=["landlock"]).state == "failed"
+    assert run("loop", limits=Limits(wall_s=0.7), without=["landlock"]).state == "timeout"
 
 
 def test_environment_does_not_cross(monkeypatch: pytest.MonkeyPatch) -> None:
