@@ -91,7 +91,7 @@ def _vectorizer(vocabulary: dict[str, int] | None) -> Any:
     return TfidfVectorizer(
         sublinear_tf=True,
         stop_words="english",
-        token_pattern=r"(?u)\b[a-zA-Z][\w\-]+\b",
+        token_pattern=r"(?u)\b\w[\w\-]+\b",
         max_features=None if vocabulary else MAX_FEATURES,
         min_df=1,
         max_df=1.0,

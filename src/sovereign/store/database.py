@@ -7,6 +7,7 @@ transaction recorded survives a power cut.
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,9 +91,8 @@ class Database:
         self.home = home
         try:
             home.mkdir(parents=True, exist_ok=True)
-            probe = home / ".writable"
-            probe.write_text("")
-            probe.unlink()
+            with tempfile.TemporaryFile(dir=home):  # a probe of its own for every process and thread
+                pass
         except OSError as exc:
             raise WorkspaceUnusable(
                 f"Workspace {home} cannot be written: {exc.strerror}.", mend="Choose another with --workspace DIR."
