@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sovereign.kernel.tribunal import wording
 from sovereign.records import (
     Admission,
     Claim,
@@ -23,6 +24,7 @@ from sovereign.records import (
     Ruling,
     SearchRecord,
     Sentence,
+    SentenceKind,
     Severity,
     Trial,
 )
@@ -53,6 +55,23 @@ def sentences_of(draft: Draft) -> list[Sentence]:
     return [*draft.abstract, *(s for section in draft.sections for s in section.sentences)]
 
 
+def said_otherwise(d: Dossier) -> list[tuple[Sentence, list[wording.Difference]]]:
+    """Sentences with claims behind them, and how they differ from those claims."""
+    claims = {c.claim_id: c for c in d.claims}
+    rulings = {r.claim_id: r for r in d.rulings}
+    papers = {a.paper.paper_id: a.paper for a in d.admissions}
+    out = []
+    for s in sentences_of(d.draft):
+        own = [claims[c] for c in s.claims if c in claims]
+        if not own or s.kind is SentenceKind.FRAME:
+            continue
+        cited = [papers[p] for p in dict.fromkeys([*s.citations, *(c.paper_id or "" for c in own)]) if p in papers]
+        reasons = [rulings[c.claim_id].reason.rstrip(".") for c in own if c.claim_id in rulings]
+        if found := wording.differences(s, own, cited, reasons):
+            out.append((s, found))
+    return out
+
+
 RoleFunction = Callable[[Dossier], Sequence[Finding]]
 
 
@@ -61,6 +80,28 @@ def review(role: Role, find: RoleFunction, dossier: Dossier) -> Review:
     order = list(Severity)
     findings = tuple(sorted(find(dossier), key=lambda f: (order.index(f.severity), f.kind, f.targets)))
     return Review(role, score_of(findings), findings)
+
+
+# Among findings of one severity these come first: answering the question, with the system it names, is a gate, not a dimension.
+GATE = (
+    "question_not_answered",
+    "named_system_missing",
+    "coverage_not_carried",
+    "nothing_grounded",
+    "contradicted_claim_kept",
+    "unsupported_sentence",
+)
+
+
+def ranked(reviews: Sequence[Review]) -> tuple[Finding, ...]:
+    """All findings of a hearing as the owner should read them: worst first, gates before the rest, then by role and kind."""
+    order, roles = list(Severity), list(Role)
+    gate = {kind: n for n, kind in enumerate(GATE)}
+
+    def place(f: Finding) -> tuple[int, int, int, str]:
+        return order.index(f.severity), gate.get(f.kind, len(GATE)), roles.index(f.role), f.kind
+
+    return tuple(sorted((f for r in reviews for f in r.findings), key=place))
 
 
 def score_of(findings: Sequence[Finding]) -> float:

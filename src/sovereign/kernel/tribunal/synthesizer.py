@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from sovereign.kernel.language import mentions
+from sovereign.kernel.tribunal import printed
 from sovereign.kernel.tribunal.record import Dossier, sentences_of
-from sovereign.records import Act, FacetKind, Failed, Finding, Role, SentenceKind, Severity
+from sovereign.records import Act, Basis, FacetKind, Failed, Finding, Level, PaperKind, Role, SentenceKind, Severity
 
 
 def judge(d: Dossier) -> list[Finding]:
@@ -18,7 +21,20 @@ def _finding(kind: str, severity: Severity, text: str, targets: tuple[str, ...] 
 
 def _answered(d: Dossier) -> Iterator[Finding]:
     kinds = {f.id: f.kind for f in d.question.facets}
-    asked = [c for c in d.draft.coverage if kinds.get(c.facet) is not FacetKind.SYSTEM]
+    hollow = {c.facet: why for c, why in printed.not_carried(d)}
+    missing = [f.id for f in d.question.facets if f.id not in {c.facet for c in d.draft.coverage}]
+    if hollow or missing:
+        first = next(iter(hollow.items()), (missing[0] if missing else "", "the draft does not account for it"))
+        yield _finding(
+            "coverage_not_carried",
+            Severity.BLOCKING,
+            f"{len(hollow) + len(missing)} part(s) are called answered or passed over without evidence: {first[0].split(':', 1)[-1]} — {first[1]}.",
+            (*hollow, *missing),
+            Act.REQUERY,
+        )
+    asked = [
+        replace(c, answered=c.answered and c.facet not in hollow) for c in d.draft.coverage if kinds.get(c.facet) is not FacetKind.SYSTEM
+    ]
     answered = [c for c in asked if c.answered]
     has_content = any(s.kind is SentenceKind.CLAIM for section in d.draft.sections if section.title == "Answer" for s in section.sentences)
     metrics = [c for c in asked if kinds.get(c.facet) is FacetKind.METRIC]
@@ -55,15 +71,22 @@ def _answered(d: Dossier) -> Iterator[Finding]:
 
 
 def _system(d: Dossier) -> Iterator[Finding]:
-    for facet in d.question.facets:
-        if facet.kind is FacetKind.SYSTEM and not any(a.admitted and facet.id in a.facets for a in d.admissions):
-            yield _finding(
-                "named_system_missing",
-                Severity.BLOCKING,
-                f"{facet.text} is named in the question and no admitted source is about it.",
-                (facet.id,),
-                Act.REQUERY,
-            )
+    """The named system is a gate. Where several are named and one has its own source, another may stand in the claims as a setting or a comparison."""
+    systems = [f for f in d.question.facets if f.kind is FacetKind.SYSTEM]
+    found = [f for f in systems if any(a.admitted and f.id in a.facets for a in d.admissions)]
+    stated = {c for s in sentences_of(d.draft) if s.kind is SentenceKind.CLAIM for c in s.claims}
+    for facet in systems:
+        if facet in found:
+            continue
+        spoken = found and any(mentions(facet, c.text) for c in d.claims if c.claim_id in stated)
+        yield _finding(
+            "named_system_without_source" if spoken else "named_system_missing",
+            Severity.MINOR if spoken else Severity.BLOCKING,
+            f"{facet.text} is named in the question and no admitted source is about it"
+            + ("; other sources' claims speak of it." if spoken else "."),
+            (facet.id,),
+            Act.REQUERY,
+        )
 
 
 def _gaps_told(d: Dossier) -> Iterator[Finding]:
@@ -87,9 +110,34 @@ def _structure(d: Dossier) -> Iterator[Finding]:
 
 
 def _uncertainty(d: Dossier) -> Iterator[Finding]:
-    own = next((s for s in d.draft.sections if s.title.startswith("Uncertainties")), None)
+    own = next((s for s in d.draft.sections if s.title.startswith("Uncertaint")), None)
     if own is None or not own.sentences:
         yield _finding("uncertainty_missing", Severity.MAJOR, "The draft names no uncertainty of its own.", (), Act.REWRITE)
+        return
+    told = " ".join(s.text for s in own.sentences).lower()
+    untold = [what for what, words in _owed(d) if not any(w in told for w in words)]
+    if untold:
+        text = f"The section on uncertainties does not say what holds for this run: {'; '.join(untold)}."
+        yield _finding("uncertainty_missing", Severity.MAJOR, text, (), Act.REWRITE)
+
+
+def _owed(d: Dossier) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What this run's records oblige the draft to say, each with words of which one must be there."""
+    stated = {c for s in sentences_of(d.draft) if s.kind is SentenceKind.CLAIM for c in s.claims}
+    papers = {a.paper.paper_id: a.paper for a in d.admissions}
+    if any(papers[c.paper_id].kind is PaperKind.NOTE for c in d.claims if c.claim_id in stated and c.paper_id in papers):
+        yield "claims rest on reading notes", ("note",)
+    if any(r.claim_id in stated and r.level < Level.L3_CORROBORATED for r in d.rulings):
+        yield "claims rest on one source", ("second", "independent", "one source", "single")
+    shallow = {r.paper_id for r in d.readings if r.basis is Basis.ABSTRACT_ONLY} - {
+        r.paper_id for r in d.readings if r.basis in (Basis.FULL_TEXT, Basis.NOTE)
+    }
+    if shallow:
+        yield "some works were read only as abstracts", ("abstract",)
+    if any(r.document is None for r in d.readings):
+        yield "a work could not be read", ("could not be read", "unread")
+    for source in dict.fromkeys(r.source for r in d.searches if isinstance(r.outcome, Failed)):
+        yield f"{source} did not answer", tuple({source.replace("_", " "), source.replace("_", ""), source.split("_")[0]})
 
 
 def _outages(d: Dossier) -> Iterator[Finding]:

@@ -1,7 +1,8 @@
 """VALIDATOR: checks what stands. Imports records; refuses to judge relevance (the other two do).
 
-Checks: how much was grounded, that every span says what it is said to say, that references resolve both ways, that claims are whole, that printed changes
-follow from printed values, that levels above L4 have a trial, that one work is not counted twice, and what was not run.
+Checks: how much was grounded, that every span says what it is said to say and carries the claim's numbers, that every sentence says what its claim
+says, that references resolve both ways, that claims are whole, that table rows and trial results are reported as recorded, that printed changes follow
+from printed values, that levels above L4 have a trial, that one work or one statement is not counted twice, and what was not run.
 """
 
 from __future__ import annotations
@@ -9,9 +10,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from sovereign.kernel.tribunal.record import Dossier, sentences_of
-from sovereign.records import Act, Basis, Claim, Finding, Level, PaperKind, Role, SentenceKind, Severity, State, Verdict
+from sovereign import identity
+from sovereign.kernel.tribunal import printed, wording
+from sovereign.kernel.tribunal.record import Dossier, said_otherwise, sentences_of
+from sovereign.records import (
+    Act,
+    Basis,
+    Claim,
+    Finding,
+    Found,
+    Level,
+    Paper,
+    PaperKind,
+    Role,
+    SentenceKind,
+    Severity,
+    Stance,
+    State,
+    Verdict,
+)
 
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 ENOUGH_VERIFIED = 5  # the original system's threshold, kept
 _CHANGE = re.compile(
     r"from (?P<a>\d[\d.,]*)\s*(?P<u>%|[A-Za-zµ/]+)? to (?P<b>\d[\d.,]*)\s*(?:%|[A-Za-zµ/]+)?[^.;]*?(?P<c>\d+(?:\.\d+)?)\s*%\s*"
@@ -21,7 +40,22 @@ _CHANGE = re.compile(
 
 
 def check(d: Dossier) -> list[Finding]:
-    return [*_grounding(d), *_spans(d), *_references(d), *_whole(d), *_arithmetic(d), *_levels(d), *_twice(d), *_basis(d), *_not_run(d)]
+    parts = (
+        _grounding,
+        _spans,
+        _carried,
+        _sentences,
+        _references,
+        _whole,
+        _printed,
+        _arithmetic,
+        _levels,
+        _twice,
+        _withdrawn,
+        _basis,
+        _not_run,
+    )
+    return [finding for part in parts for finding in part(d)]
 
 
 def _finding(kind: str, severity: Severity, text: str, targets: tuple[str, ...] = (), act: Act = Act.NONE) -> Finding:
@@ -45,14 +79,13 @@ def _grounding(d: Dossier) -> Iterator[Finding]:
 
 
 def _spans(d: Dossier) -> Iterator[Finding]:
+    spans = [(r.claim_id, e.span) for r in d.rulings for e in r.evidence] + [(c.claim_id, c.span) for c in d.claims]
     bad = []
-    for ruling in d.rulings:
-        for evidence in ruling.evidence:
-            span = evidence.span
-            if span is not None and (
-                span.doc_sha256 not in d.documents or d.documents[span.doc_sha256].text[span.start : span.end] != span.quote
-            ):
-                bad.append(ruling.claim_id)
+    for claim_id, span in spans:
+        if span is None or claim_id in bad:
+            continue
+        if span.doc_sha256 not in d.documents or d.documents[span.doc_sha256].text[span.start : span.end] != span.quote:
+            bad.append(claim_id)
     if bad:
         yield _finding(
             "span_does_not_match",
@@ -63,15 +96,79 @@ def _spans(d: Dossier) -> Iterator[Finding]:
         )
 
 
+def _carried(d: Dossier) -> Iterator[Finding]:
+    """The passages given as support hold the claim's numbers; a claim that rests on a passage about something else is not grounded."""
+    claims = {c.claim_id: c for c in d.claims}
+    bad = []
+    for ruling in d.rulings:
+        claim = claims.get(ruling.claim_id)
+        quotes = [e.span.quote for e in ruling.evidence if e.span is not None and e.stance is Stance.SUPPORTS]
+        if claim is None or ruling.verdict not in printed.STATED or (not quotes and any(e.trial_id for e in ruling.evidence)):
+            continue
+        row = printed.table_row(d, claim)
+        around = " ".join([*quotes, *([row.table.caption, *row.table.header] if row is not None and row.table is not None else [])])
+        numbers = {m.rstrip(".,") for m in _NUMBER.findall(wording.plain(claim.text))}
+        if not quotes or not numbers <= {m.rstrip(".,") for m in _NUMBER.findall(wording.plain(around))}:
+            bad.append(ruling.claim_id)
+    if bad:
+        yield _finding(
+            "evidence_does_not_carry",
+            Severity.BLOCKING,
+            f"{len(bad)} claim(s) are called supported by passages that do not hold their numbers, or by none.",
+            tuple(bad),
+            Act.DROP,
+        )
+
+
+def _sentences(d: Dossier) -> Iterator[Finding]:
+    """Every sentence says what its claims say; overclaims are SKEPTIC's."""
+    changed: list[tuple[str, str, wording.Difference]] = []
+    reworded: list[tuple[str, str, wording.Difference]] = []
+    for sentence, found in said_otherwise(d):
+        for difference in found:
+            if difference.slot == "wording":
+                reworded.append((sentence.sentence_id, sentence.text, difference))
+            elif difference.slot not in wording.WEAKENS_THE_CLAIM:
+                changed.append((sentence.sentence_id, sentence.text, difference))
+    for kind, severity, held, what in (
+        ("sentence_differs_from_claim", Severity.BLOCKING, changed, "do not say what the claim behind them says"),
+        ("wording_not_the_claims", Severity.MINOR, reworded, "use words that nobody verified"),
+    ):
+        if held:
+            first = held[0]
+            ids = tuple(dict.fromkeys(h[0] for h in held))
+            text = f"{len(ids)} sentence(s) {what}, first ({first[2].slot}): {first[2].text}; in “{first[1][:90]}”."
+            yield _finding(kind, severity, text, ids, Act.REWRITE)
+
+
+def _printed(d: Dossier) -> Iterator[Finding]:
+    if off := printed.rows_off(d):
+        yield _finding(
+            "table_row_off", Severity.BLOCKING, f"{len(off)} row(s) of the tables are no stated claim's: {off[0]}.", tuple(off), Act.REWRITE
+        )
+    if told := printed.trials_misreported(d):
+        text = f"{len(told)} sentence(s) report another result than the trial's record, first: “{told[0].text[:110]}”."
+        yield _finding("trial_misreported", Severity.BLOCKING, text, tuple(s.sentence_id for s in told), Act.REWRITE)
+    if wrong := printed.miscounted(d):
+        text = f"{len(wrong)} sentence(s) miscount this run, first: “{wrong[0].text[:110]}”."
+        yield _finding("count_misstated", Severity.BLOCKING, text, tuple(s.sentence_id for s in wrong), Act.REWRITE)
+    if loose := list(printed.open_numbers(d)):
+        text = f"{len(loose)} sentence(s) state a measured value ({loose[0][1]}) and name no claim that carries it, first: “{loose[0][0].text[:90]}”."
+        yield _finding("value_without_claim", Severity.BLOCKING, text, tuple(s.sentence_id for s, _ in loose), Act.REWRITE)
+
+
 def _references(d: Dossier) -> Iterator[Finding]:
     cited = {p for s in sentences_of(d.draft) for p in s.citations}
     unresolved = sorted(cited - set(d.draft.references))
-    idle = [p for p in d.draft.references if p not in cited and not _in_tables(d, p)]
+    idle = [p for p in d.draft.references if p not in cited and not _marked(d, p)]
     claims = {c.claim_id: c for c in d.claims}
+    evidence = {r.claim_id: r.evidence for r in d.rulings}
     elsewhere = []
     for s in sentences_of(d.draft):
-        expected = {claims[c].paper_id for c in s.claims if c in claims}
-        if s.kind is SentenceKind.CLAIM and s.claims and s.citations and not expected & set(s.citations):
+        own = [c for c in s.claims if c in claims]
+        expected = {claims[c].paper_id for c in own}
+        carrying = expected | {e.span.paper_id for c in own if c in evidence for e in evidence[c] if e.span is not None}
+        if own and s.kind is not SentenceKind.FRAME and (not expected <= set(s.citations) or not set(s.citations) <= carrying):
             elsewhere.append(s.sentence_id)
     if unresolved:
         yield _finding(
@@ -98,24 +195,34 @@ def _references(d: Dossier) -> Iterator[Finding]:
         )
 
 
-def _in_tables(d: Dossier, paper_id: str) -> bool:
+def _marked(d: Dossier, paper_id: str) -> bool:
     mark = str(d.draft.references.index(paper_id) + 1)
     cells = (c for section in d.draft.sections for t in section.tables for row in t.rows for c in row)
-    return any(re.fullmatch(r"\[[\d, ]+\]", c) and mark in re.findall(r"\d+", c) for c in cells)
+    if any(re.fullmatch(r"\[[\d, ]+\]", c) and mark in re.findall(r"\d+", c) for c in cells):
+        return True
+    return any(mark in re.findall(r"\d+", m) for s in sentences_of(d.draft) for m in re.findall(r"\[[\d, ]+\]", s.text))
 
 
 def _whole(d: Dossier) -> Iterator[Finding]:
-    cut = []
-    for claim in d.claims:
-        if claim.span is not None and " | " not in claim.span.quote:
-            whole = re.sub(r"\W+", "", claim.span.quote.lower())
-            mine = re.sub(r"\W+", "", claim.text.lower())
-            if not whole.startswith(mine) or len(whole) - len(mine) > 30:
-                cut.append(claim.claim_id)
+    cut = [c.claim_id for c in d.claims if _cut(c) and printed.table_row(d, c) is None]
+    off = [c.claim_id for c in d.claims if (row := printed.table_row(d, c)) is not None and printed.row_misread(c, row)]
     if cut:
-        yield _finding(
-            "claim_cut_or_changed", Severity.MAJOR, f"{len(cut)} claim(s) are not the sentence they were taken from.", tuple(cut), Act.DROP
-        )
+        text = f"{len(cut)} claim(s) are not the sentence they were taken from, or break off before its end."
+        yield _finding("claim_cut_or_changed", Severity.BLOCKING, text, tuple(cut), Act.DROP)
+    if off:
+        text = f"{len(off)} claim(s) do not say what their table row says."
+        yield _finding("table_row_misread", Severity.BLOCKING, text, tuple(off), Act.DROP)
+
+
+def _cut(claim: Claim) -> bool:
+    """A claim is its whole sentence; only a closing bracket that names where a fact comes from may be missing. Without a span it must at least end."""
+    mine = re.sub(r"\W+", "", claim.text.lower())
+    if claim.span is None:
+        return len(claim.text) >= 60 and not re.search(r"[.!?;:”\"')\]]\s*$", claim.text)
+    if " | " in claim.span.quote:
+        return False
+    whole = claim.span.quote
+    return mine not in (re.sub(r"\W+", "", w.lower()) for w in (whole, re.sub(r"\s*\([^()]{3,40}\)(?=\W*$)", "", whole)))
 
 
 def _arithmetic(d: Dossier) -> Iterator[Finding]:
@@ -157,25 +264,56 @@ def _levels(d: Dossier) -> Iterator[Finding]:
 
 
 def _twice(d: Dossier) -> Iterator[Finding]:
-    """One work under two names, or a note and its paper, counted as two sources of one claim."""
+    """One work under two names, or a note and its paper, counted as two sources; or one statement counted as two claims."""
     papers = {a.paper.paper_id: a.paper for a in d.admissions}
-    work = {p: (papers[p].about or p) for p in papers}
+    claims = {c.claim_id: c for c in d.claims}
     bad = []
     for ruling in d.rulings:
-        sources = [e.span.paper_id for e in ruling.evidence if e.span is not None]
-        if (
-            ruling.level >= Level.L3_CORROBORATED
-            and len({work.get(s, s) for s in sources}) < 2
-            and not any(e.trial_id for e in ruling.evidence)
-        ):
+        if not Level.L3_CORROBORATED <= ruling.level < Level.L5_EXECUTED or any(e.trial_id for e in ruling.evidence):
+            continue
+        key = claims[ruling.claim_id].key if ruling.claim_id in claims else None
+        equal = [
+            c.paper_id for c in d.claims if key is not None and c.key == key
+        ]  # another claim under the same key may be the second source
+        sources = {e.span.paper_id for e in ruling.evidence if e.span is not None and e.stance is Stance.SUPPORTS} | {p for p in equal if p}
+        held = [papers[s] for s in sorted(sources) if s in papers]
+        if not any(_independent(a, b) for n, a in enumerate(held) for b in held[n + 1 :]):
             bad.append(ruling.claim_id)
     if bad:
+        text = f"{len(bad)} claim(s) are called corroborated, and no two independent works carry them."
+        yield _finding("evidence_counted_twice", Severity.BLOCKING, text, tuple(bad))
+    verdicts = {r.claim_id: r.verdict for r in d.rulings}
+    twins = [b for a, b in printed.duplicates(d.claims) if verdicts.get(a) in printed.STATED and verdicts.get(b) in printed.STATED]
+    if twins:
         yield _finding(
-            "evidence_counted_twice",
-            Severity.BLOCKING,
-            f"{len(bad)} claim(s) are called corroborated by one and the same work.",
-            tuple(bad),
+            "claim_counted_twice", Severity.MAJOR, f"{len(twins)} statement(s) are counted as two claims.", tuple(twins), Act.DROP
         )
+
+
+def _independent(a: Paper, b: Paper) -> bool:
+    """No shared author, not one work under two names, and neither a note about the other. Unknown authors prove no independence."""
+    same = (a.about or a.paper_id) == (b.about or b.paper_id) or identity.normalise_title(a.title) == identity.normalise_title(b.title)
+    people = [{x.lower().replace(",", " ").split()[0 if "," in x else -1] for x in p.authors if x.strip()} for p in (a, b)]
+    return not same and all(people) and not people[0] & people[1]
+
+
+def _withdrawn(d: Dossier) -> Iterator[Finding]:
+    papers = {a.paper.paper_id: a.paper for a in d.admissions}
+    for flags, kind, severity, what in (
+        ({"retracted", "withdrawn"}, "withdrawn_source", Severity.BLOCKING, "retracted or withdrawn"),
+        ({"superseded"}, "stale_version", Severity.MAJOR, "superseded by a newer version"),
+    ):
+        hit = [p for p in d.draft.references if p in papers and flags & set(papers[p].flags)]
+        if kind == "stale_version":
+            hit += [p for p in d.draft.references if p in papers and p not in hit and _newer_found(papers[p], d)]
+        if hit:
+            yield _finding(kind, severity, f"{len(hit)} cited source(s) are {what}: {papers[hit[0]].title[:80]}.", tuple(hit), Act.DROP)
+
+
+def _newer_found(paper: Paper, d: Dossier) -> bool:
+    """The search itself saw a later version of this work than the one that is cited."""
+    seen = [p for r in d.searches if isinstance(r.outcome, Found) for p in r.outcome.papers if p.kind is paper.kind]
+    return any(paper.arxiv_id and p.arxiv_id == paper.arxiv_id and (p.version or 0) > (paper.version or 10**6) for p in seen)
 
 
 def _basis(d: Dossier) -> Iterator[Finding]:
