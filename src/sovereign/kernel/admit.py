@@ -3,7 +3,7 @@
 Pure: it depends on the question and on what the search returned. Three ways in, tried in this order:
   named      the paper's title carries a system that the question names;
   topical    it shares enough of the vocabulary that this question and its named systems' papers have in common, and touches a facet;
-  (without a named system) it covers enough of the question's own content words, rare words counting more.
+  (without such a paper) it covers enough of the question's own content words, rare words counting more.
 Homonyms stay out because a shared word such as "routing" or "expert" is not a shared vocabulary; a paper that is older than the field's first
 named system by more than PLAUSIBLE_YEARS is held to a higher bar.
 """
@@ -50,7 +50,7 @@ def admit(question: Question, records: Sequence[SearchRecord], *, at_most: int) 
             why = f"it is the work on {', '.join(named[paper.paper_id])} that the question names"
             judged.append(replace(base, admitted=True, reason=why, score=1.0))
         else:
-            judged.append(_topical(base, question, bags[paper.paper_id], profile, idf, newest_system_year, bool(systems)))
+            judged.append(_topical(base, question, bags[paper.paper_id], profile, idf, newest_system_year, any(named.values())))
     judged.sort(key=lambda a: (not a.admitted, -(a.score or 0.0), ranks.get(a.paper.paper_id, 999), a.paper.paper_id))
     return tuple(_limited(judged, at_most))
 
@@ -68,14 +68,14 @@ def _topical(
     profile: dict[str, float],
     idf: dict[str, float],
     system_year: int | None,
-    has_system: bool,
+    has_profile: bool,
 ) -> Admission:
     paper = base.paper
     closeness = _cosine(profile, {t: (1 + math.log(n)) * idf[t] for t, n in bag.items()})
     bar = TOPICAL
     if system_year and paper.year and system_year - paper.year > PLAUSIBLE_YEARS:
         bar *= 2
-    if not has_system:
+    if not has_profile:
         covered = _coverage(question, bag, idf)
         if covered >= COVERAGE and (base.facets or covered >= 2 * COVERAGE):
             return replace(base, admitted=True, reason=f"covers {covered:.0%} of the question's content words", score=covered)
