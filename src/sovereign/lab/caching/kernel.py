@@ -16,7 +16,7 @@ KEYS = {"lru": 0, "lfu": 1, "lfru": 2, "static": 3, "belady": 4, "expected": 5, 
 LRU, LFU, LFRU, STATIC, BELADY, EXPECTED, STALE, FIFO = range(8)
 HITS, LATE, MISSES, DEMAND, PREFETCH, WASTED, BYPASSED, PEAK, STREAMED, HORIZON = range(10)
 FAR = 1 << 60
-FORGET = 0.1  # weight of the present step in an expert's running rate of use; ours
+FORGET = 0.25  # weight of the present step in an expert's running rate of use; ours, chosen on synthetic OLMoE routes
 RATE_FLOOR = 1e-4
 
 
@@ -131,11 +131,19 @@ def wanted_at(e, now, layers, experts, valid, listed):  # type: ignore[no-untype
 
 
 @compiled
-def expected(e, now, layers, experts, rate, seen):  # type: ignore[no-untyped-def]
-    """Events until `e` is expected to be used: layers to its next turn, then a step for each that a running rate of use lets pass."""
-    ahead = (e // experts - now % layers) % layers
+def expected(e, now, layers, experts, rate, seen, valid):  # type: ignore[no-untyped-def]
+    """Events until `e`, which no prediction names, is expected to be used: layers to its next turn that is not ruled out by a
+    prediction, then a step for each that a running rate of use lets pass."""
+    layer = e // experts
+    step = now // layers
+    target = step * layers + layer
+    if target < now:
+        step += 1
+        target += layers
+    if valid[step & 1, layer] == step:
+        target += layers  # its layer has a prediction for that turn, and it is not in it
     share = max(rate[e] * (1.0 - FORGET) ** (now // layers - seen[e]), RATE_FLOOR)
-    return ahead + layers * (1.0 / share - 1.0)
+    return target - now + layers * (1.0 / share - 1.0)
 
 
 @compiled
@@ -148,7 +156,7 @@ def retention(e, now, ru, st):  # type: ignore[no-untyped-def]
         if target < FAR:
             return 1e15 - float(target)
     if ru.mode == EXPECTED:
-        return -expected(e, now, ru.layers, ru.experts, st.rate, st.seen)
+        return -expected(e, now, ru.layers, ru.experts, st.rate, st.seen, st.valid)
     if ru.mode == STALE and st.flag[e]:
         return st.key[e] + (1e12 if st.aim[e] >= now else -1e12)  # fetched ahead: fresh until its layer has passed, then the stalest
     if ru.mode == FIFO:
@@ -194,7 +202,7 @@ def prefetch_victim(group, target, first, start, stamp, ru, st):  # type: ignore
             if wanted < FAR:
                 x = 1e15 - float(wanted)
             elif mode == EXPECTED:
-                x = -expected(v, first, layers, experts, rate, seen)
+                x = -expected(v, first, layers, experts, rate, seen, valid)
             elif mode <= STATIC:
                 x = key[v]
             else:

@@ -189,9 +189,10 @@ def measured(runs: Runs, path: Path) -> None:
             shown = set()
             for key, found in runs.measured.items():
                 tpots = sorted(r.tpot_s for r in found if r.tpot_s is not None)
-                predicted = runs.predicted[key].tpot_s
-                if key[0] != tier or not tpots or predicted is None:
+                guesses = sorted(runs.predicted.get(key, []))
+                if key[0] != tier or not tpots or not guesses:
                     continue
+                predicted = guesses[len(guesses) // 2]
                 middle, colour = 1e3 * tpots[len(tpots) // 2], LOOK.get(key[3], (key[3], "#8C6D31", "-"))[1]
                 label = None if key[3] in shown or index else LOOK.get(key[3], (key[3],))[0]
                 shown.add(key[3])

@@ -85,6 +85,7 @@ def headline(plan: Plan, trained: Trained, progress: Progress) -> list[Ratio]:
             _hits(part, tag, add)
             if not tag:
                 _links(part, add)
+                _variants(part, add)
             _accuracy(part, tag, batch, add)
     return list(rows.values())
 
@@ -117,6 +118,20 @@ def _hits(part: sweep.Workload, tag: str, add: Add) -> None:
         add(f"stall_reduction.expertflow_b_over_pregated.{at}", stalls, "%", said)
         stalls = 100 * (1 - o["expertflow_b"].stall_s / max(o["on_demand"].stall_s, 1e-12))
         add(f"stall_reduction.expertflow_b_over_on_demand.{at}", stalls, "%", said)
+
+
+def _variants(part: sweep.Workload, add: Add) -> None:
+    """The gap to oracle prefetch where the link is fast, and where two requests take turns so that both next tokens are known."""
+    names = ("expertflow_a", "expertflow_a_refined", "oracle_prefetch")
+    for label, link, dual in (("fast", FAST_LINK, False), ("dual", sweep.DECLARED.bandwidth, True)):
+        for fraction in (0.25, 0.5):
+            found = sweep.evaluate(part, names, fractions=[fraction], batches=[1], bandwidths=[link], dual=dual)
+            o = {p.policy: p.outcome for p in found}
+            turns = ", two requests taking turns" if dual else ""
+            said = f"{part.name}, {fraction:.0%} of the experts, batch 1, {link / 1e9:g} GB/s{turns}"
+            for name in names[:2]:
+                gap = 100 * (o["oracle_prefetch"].hit_ratio - o[name].hit_ratio)
+                add(f"hit_gap_to_oracle.{label}.{name}.f{int(100 * fraction)}.b1", gap, "points", said)
 
 
 def _links(part: sweep.Workload, add: Add) -> None:

@@ -73,9 +73,9 @@ PRESETS: dict[str, Plan] = {
         batch=8, runtime_new=12, runtime_repeats=2, runtime_batches=(1,), runtime_fractions=(0.25,),
     ),
     "standard": Plan(
-        200, 8, 32, 4, 128, 64, 1024, 400, 48, 24, 24, 49, 300, 6, 32, 32, (0.125, 0.25, 0.375, 0.5, 0.75, 1.0), (1, 2, 4, 8, 16, 32),
-        (3.0, 6.0, 12.5, 25.0, 50.0, 100.0, 200.0, 400.0), runtime_layers=6, runtime_width=512, runtime_ffn=512, runtime_experts=16, runtime_new=32,
-        runtime_repeats=5,
+        200, 8, 32, 4, 128, 64, 1024, 600, 96, 24, 24, 49, 400, 6, 32, 32, (0.125, 0.25, 0.375, 0.5, 0.75, 1.0), (1, 2, 4, 8, 16, 32),
+        (3.0, 6.0, 12.5, 25.0, 50.0, 100.0, 200.0, 400.0), runtime_layers=6, runtime_width=512, runtime_ffn=512, runtime_experts=16, runtime_new=20,
+        runtime_repeats=3,
     ),
     "gpu": Plan(
         300, 12, 64, 8, 1024, 1024, 4096, 1500, 48, 16, 32, 65, 300, 5, 32, 32, (0.125, 0.25, 0.375, 0.5, 0.75, 1.0), (1, 4, 16, 32),
