@@ -23,12 +23,16 @@ _MASK = re.compile(
     r"|\b(?:Figs?|Figures?|Tables?|Tabs?|Sections?|Secs?|Eqs?|Equations?|Appendix|Appendices|Algorithms?|Theorems?"
     r"|Lemmas?|Chapters?|Chaps?|Propositions?|Corollary|Definitions?|Refs?"
     r"|§)\b\.?\s?\(?[A-Z]?\.?\d+(?:\.\d+)*[a-z]?\)?(?:\s?(?:,|and|–|-|to)\s?[A-Z]?\d+(?:\.\d+)*[a-z]?\b)?"
-    r"|\b\d{1,2} (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]* (?:19|20)\d\d\b|\b(?:19|20)\d\d-\d\d-\d\d\b"
+)
+# Dates and years are words, not values: they must agree, but they have no unit and no rounding.
+_DATE = re.compile(
+    r"\b\d{1,2} (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]* (?:19|20)\d\d\b|\b(?:19|20)\d\d-\d\d-\d\d\b"
     r"|(?i:\b(?:in|since|until|by|year|from|january|february|march|april|may|june|july"
     r"|august|september|october|november|december),? (?:19|20)\d\d\b(?![ ]?(?:%|[a-z]+s\b)))"
     r"|(?<=[A-Za-z] )(?:19|20)\d\d(?= (?:and|challenge|shared task|competition|workshop|conference|paper|version|edition|benchmark|dataset|task)\b)"
 )
 _TOKEN = re.compile(r"(?P<w>[^\W\d_]+(?:['’][a-z]{1,2})?)|(?P<d>\d|\.\d)|(?P<s>[^\w\s])")
+_DIGITS = re.compile(r"\d+")
 _NUM_WORD = frozenset(numbers.WORDS) | frozenset(numbers.RATIOS)
 _BREAK = frozenset(",;:()[]—–|")
 _JOIN = frozenset("and or but while whereas although though which that when where because if versus vs than compared with".split())
@@ -76,6 +80,7 @@ def _masked(text: str) -> str:
 def scan(text: str) -> Scan:
     """The sentence taken apart; offsets point into `text`."""
     masked = _masked(text)
+    dates = [m.span() for m in _DATE.finditer(masked)]
     tokens: list[Token] = []
     named = naming.spans(masked)
     position, index = 0, 0
@@ -96,7 +101,7 @@ def scan(text: str) -> Scan:
         if index < len(named) and match.start() >= named[index][0]:
             position = named[index][0]
             continue
-        token = _token(masked, text, match, clause)
+        token = _token(masked, text, match, clause, dates)
         tokens.append(token)
         position = token.end
         if token.low in _BREAK or token.low in _JOIN:
@@ -116,8 +121,12 @@ def _name(text: str, start: int, stop: int, clause: int) -> Token:
     return Token(written, written.lower(), naming.alias_key(written), "n", start, stop, content=True, clause=clause)
 
 
-def _token(masked: str, text: str, match: re.Match[str], clause: int) -> Token:
+def _token(masked: str, text: str, match: re.Match[str], clause: int, dates: list[tuple[int, int]]) -> Token:
     start, stop = match.span()
+    if match.lastgroup == "d" and any(a <= start < b for a, b in dates):
+        run = _DIGITS.match(masked, start)
+        stop = run.end() if run else stop
+        return Token(text[start:stop], text[start:stop], text[start:stop], "w", start, stop, content=True, clause=clause)
     if match.lastgroup == "d":
         value = _factor(masked, numbers.read(masked, start))
         if value is not None and not _glued(masked, value):

@@ -8,6 +8,7 @@ from sovereign.kernel.language.scan import Scan, scan
 from sovereign.kernel.verify import findings as f
 from sovereign.kernel.verify.guard import UnitRuling, examine
 from sovereign.kernel.verify.select import ranked
+from sovereign.kernel.verify.tables import judge_tables
 from sovereign.kernel.verify.units import Unit, Units, units_of
 from sovereign.kernel.verify.values import Agreement, agree
 from sovereign.records import Claim, Document, Judgement, Span, Verdict
@@ -25,6 +26,15 @@ class SlotsVerifier:
         """SUPPORTED, QUALIFIED, CONTRADICTED, UNRESOLVED (aligned, not provable) or NOT_FOUND; `slot` names what decided."""
         units = units_of(document)
         best = best_unit(claim.text, units)
+        if (
+            best is None
+            or best.verdict in (Verdict.UNRESOLVED, Verdict.NOT_FOUND)
+            or (best.verdict is Verdict.CONTRADICTED and best.unit.table is not None)
+        ):
+            table = judge_tables(scan(units.plain(claim.text)), units.items)
+            if table is not None:
+                slot = None if table.verdict is Verdict.SUPPORTED else table.reason.split(":")[0]
+                return Judgement(self.name, self.version, table.verdict, table.reason, None, slot, (span_of(table.unit, document),))
         if best is None:
             return Judgement(self.name, self.version, Verdict.NOT_FOUND, "no passage of the source speaks of this")
         reason, slot = explain(best)
