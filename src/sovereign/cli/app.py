@@ -322,3 +322,10 @@ def doctor(json_: Json = False, workspace: Home = None) -> None:
             show.say(f"  {mark} {c['what']:<26} {c['detail']}" + (f"\n      mend: {c['mend']}" if c["mend"] else ""))
     if any(c["state"] == "missing" for c in found):
         raise typer.Exit(3)
+
+
+# --- the owner's gate ---
+
+from sovereign.cli.owner import register  # noqa: E402
+
+register(app)

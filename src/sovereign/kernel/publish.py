@@ -120,9 +120,13 @@ def permit(
         signed, found = held.statement.files.get(name), files.get(name)
         if signed != found:
             what = "is missing" if found is None else "was not signed" if signed is None else "was changed after it was signed"
-            raise IntegrityBroken(f"{name} of run {run_id} {what}.", mend="Nothing was published. Run: sovereign audit verify", subject=name)
+            raise IntegrityBroken(
+                f"{name} of run {run_id} {what}.", mend="Nothing was published. Run: sovereign audit verify", subject=name
+            )
     if held.statement.manifest != manifest_sha256:
-        raise IntegrityBroken(f"The evidence under run {run_id} is not what was signed.", mend="Run: sovereign audit verify", subject=run_id)
+        raise IntegrityBroken(
+            f"The evidence under run {run_id} is not what was signed.", mend="Run: sovereign audit verify", subject=run_id
+        )
     if unanswered := sorted(set(flagged_after) - set(corrected_after)):
         raise Refused(
             f"Sources of run {run_id} were flagged after it was approved: {', '.join(unanswered)}.",

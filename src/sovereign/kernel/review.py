@@ -103,7 +103,9 @@ def allow(choice: Choice, state: str, *, run_id: str, decided: str = "") -> None
 def note_of(text: str) -> str:
     """The note as it is kept. Raises BadInput for control characters or more than NOTE_LIMIT characters; never looks at what it means."""
     if len(text) > NOTE_LIMIT:
-        raise BadInput(f"The note has {len(text):,} characters; {NOTE_LIMIT:,} are kept at most.", mend="Say it shorter, or link to a file.")
+        raise BadInput(
+            f"The note has {len(text):,} characters; {NOTE_LIMIT:,} are kept at most.", mend="Say it shorter, or link to a file."
+        )
     bad = next((c for c in text if ord(c) < 32 and c not in "\n\r\t"), None)
     if bad is not None:
         raise BadInput(f"The note holds the control character U+{ord(bad):04X}.", mend="Write plain text.")
@@ -118,7 +120,8 @@ def waiver(choice: Choice, missing: Sequence[str], reason: str) -> str:
     listed = "; ".join(missing)
     if len(reason) < WAIVER_MIN:
         raise Refused(
-            f"The draft is degraded: {listed}.", mend='Approve it only knowingly: --waive "REASON" with the name of the gap and why it may stand.'
+            f"The draft is degraded: {listed}.",
+            mend='Approve it only knowingly: --waive "REASON" with the name of the gap and why it may stand.',
         )
     said = " ".join(reason.lower().split())
     unnamed = [m for m in missing if m.lower() not in said]
