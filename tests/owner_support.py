@@ -1,5 +1,7 @@
 """What the tests of gate, archive and console share: a real finished run, made once, and hand-planted runs with any text in them."""
 
+# ruff: noqa: E501  (records written out in one line each)
+
 from __future__ import annotations
 
 import shutil
