@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sovereign.kernel.language import alias_key
+from sovereign.kernel.language import alias_key, tokens
 from sovereign.records import Claim, Level, Paper, Ruling, Stance, Value, Verdict
 
 
@@ -30,7 +30,7 @@ def corroborate(claims: Sequence[Claim], rulings: Sequence[Ruling], papers: Mapp
             theirs = support.get(other.claim_id, set())
             if other.claim_id == claim.claim_id or not theirs or claim.key is None or other.key != claim.key:
                 continue
-            if disjoint(claim, other):
+            if _another_work(claim, other, known) and _alike(claim, other) and disjoint(claim, other):
                 contested.append(other.claim_id)
             elif _equal(claim, other):
                 sources |= theirs
@@ -39,6 +39,20 @@ def corroborate(claims: Sequence[Claim], rulings: Sequence[Ruling], papers: Mapp
             raised = Level.L3_CORROBORATED
         out.append(replace(ruling, level=raised, contested_by=tuple(sorted({*ruling.contested_by, *contested}))))
     return out
+
+
+ALIKE = 0.4  # shared share of content words: below it two statements under one key speak of different things (all tokens, image tokens)
+
+
+def _another_work(a: Claim, b: Claim, known: Mapping[str, Paper]) -> bool:
+    """Two values of one work are two settings, not a dispute; a note and its paper are one work."""
+    works = [known[c.paper_id].about or c.paper_id if c.paper_id in known else c.paper_id for c in (a, b)]
+    return works[0] != works[1]
+
+
+def _alike(a: Claim, b: Claim) -> bool:
+    mine, theirs = ({t for t in tokens(c.text) if not t[:1].isdigit()} for c in (a, b))
+    return len(mine & theirs) / (len(mine | theirs) or 1) >= ALIKE
 
 
 def _supporting(ruling: Ruling, claim: Claim | None) -> set[str]:

@@ -114,7 +114,7 @@ class Mention:
 
 def _mentions(claim: Scan, labels: tuple[str, ...]) -> list[Mention]:
     """Labels that the claim names, the more specific ones first choice; every word of the claim names one label only."""
-    scans = [scan(re.sub(r"\[[A-Z]+\]", "", label)) for label in labels]
+    scans = [scan(re.sub(r"\[[A-Z]+\]|\((?:%|[^()]{1,6}|[^()]*better)\)|[↓↑]", "", label)) for label in labels]
     common = set.intersection(*({t.key for t in s.content} for s in scans)) if len(scans) > 1 else set()
     found: list[Mention] = []
     for index, label in enumerate(scans):
