@@ -78,8 +78,8 @@ PRESETS: dict[str, Plan] = {
         runtime_repeats=3,
     ),
     "gpu": Plan(
-        300, 12, 64, 8, 1024, 1024, 4096, 1500, 48, 16, 32, 65, 300, 5, 32, 32, (0.125, 0.25, 0.375, 0.5, 0.75, 1.0), (1, 4, 16, 32),
-        (6.0, 25.0, 50.0, 100.0, 400.0), runtime_new=64, runtime_repeats=3, runtime_batches=(1, 8), figure_requests=8, batch=32, seq=256, device="cuda",
+        300, 12, 64, 8, 1024, 1024, 4096, 1500, 48, 12, 32, 65, 300, 4, 32, 32, (0.125, 0.25, 0.5, 0.75, 1.0), (1, 8, 32),
+        (6.0, 25.0, 50.0, 100.0), runtime_new=64, runtime_repeats=3, runtime_batches=(1, 8), figure_requests=6, batch=32, seq=256, device="cuda",
     ),
 }  # fmt: skip
 _TEXT = ("device", "marginals", "domain")

@@ -195,7 +195,8 @@ def _others() -> tuple[Prediction, ...]:
 def _own() -> tuple[Prediction, ...]:
     ours = "this project"
     return (
-        Prediction("Prefetching beats Belady in hits, also where a copy takes longer than a layer (25 GB/s).", "lab prototype of this project", "hit_minus_belady.expertflow_a.f25.b1", ">", 0.0),
+        Prediction("Prefetching beats Belady in hits, also where a copy takes longer than a layer.", "lab prototype of this project",
+                   "hit_minus_belady.expertflow_a.f25.b1", ">", 0.0),
         Prediction("Prefetching never beats Belady in bytes.", "lab prototype of this project", "bytes_over_belady.expertflow_a.f25.b1", ">=", 1.0),
         Prediction("ExpertFlow A comes within 5 points of oracle prefetch at a quarter of the experts, batch 1.", ours,
                    "hit_gap_to_oracle.expertflow_a.f25.b1", "<=", 5.0),
