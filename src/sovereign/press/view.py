@@ -23,6 +23,7 @@ def view(f: Finished) -> dict[str, Any]:
     papers = {a.paper.paper_id: a.paper for a in f.admissions}
     rulings = {r.claim_id: r for r in f.rulings}
     last = f.hearings[-1]
+    names = {x.id: x.text for x in f.question.facets}
     return {
         "run_id": f.run_id,
         "date": f.created_at[:10],
@@ -60,7 +61,9 @@ def view(f: Finished) -> dict[str, Any]:
         ],
         "policy": {"decision": f.decision.decision.value, "rule": f.decision.rule, "reasons": list(f.decision.reasons)},
         "answered": f"{sum(c.answered for c in f.draft.coverage)} of {len(f.draft.coverage)}",
-        "facets": [{"text": c.facet.split(":", 1)[1], "kind": c.facet.split(":", 1)[0], "answered": c.answered} for c in f.draft.coverage],
+        "facets": [
+            {"text": names.get(c.facet, c.facet), "kind": c.facet.split(":", 1)[0], "answered": c.answered} for c in f.draft.coverage
+        ],
     }
 
 

@@ -30,7 +30,7 @@ def corroborate(claims: Sequence[Claim], rulings: Sequence[Ruling], papers: Mapp
             theirs = support.get(other.claim_id, set())
             if other.claim_id == claim.claim_id or not theirs or claim.key is None or other.key != claim.key:
                 continue
-            if _another_work(claim, other, known) and _alike(claim, other) and disjoint(claim, other):
+            if _works(support[claim.claim_id], known).isdisjoint(_works(theirs, known)) and _alike(claim, other) and disjoint(claim, other):
                 contested.append(other.claim_id)
             elif _equal(claim, other):
                 sources |= theirs
@@ -44,10 +44,9 @@ def corroborate(claims: Sequence[Claim], rulings: Sequence[Ruling], papers: Mapp
 ALIKE = 0.4  # shared share of content words: below it two statements under one key speak of different things (all tokens, image tokens)
 
 
-def _another_work(a: Claim, b: Claim, known: Mapping[str, Paper]) -> bool:
+def _works(papers: set[str], known: Mapping[str, Paper]) -> set[str]:
     """Two values of one work are two settings, not a dispute; a note and its paper are one work."""
-    works = [known[c.paper_id].about or c.paper_id if c.paper_id in known else c.paper_id for c in (a, b)]
-    return works[0] != works[1]
+    return {(known[p].about or p) if p in known else p for p in papers}
 
 
 def _alike(a: Claim, b: Claim) -> bool:
