@@ -1,0 +1,169 @@
+"""The typed Python API: ask, verify and check as functions. Imports wiring, the kernel's verifier and the readers when called; refuses to decide
+anything that the command line would not: nothing here approves or publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sovereign.errors import BadInput, NotFound, Unreadable
+from sovereign.records import Document, Ruling
+
+if TYPE_CHECKING:
+    from sovereign.settings import Settings
+
+Source = str | Path | tuple[str, str]  # a file, or (identifier, text)
+LABS = ("off", "smoke", "standard", "gpu")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run as it stands on record. `body` is the document that scripts read (the same as `sovereign runs show --json`); `files`: name -> path.
+
+    What a run has not reached yet is absent: `title`, `decision` and `pdf` are None then, the tuples are empty and `state` says why.
+    """
+
+    run_id: str
+    state: str  # running | failed | waiting_for_owner | approved | rejected | sent_back | published
+    body: Mapping[str, Any]
+    files: Mapping[str, Path]
+    timings_s: Mapping[str, float]  # seconds per step
+
+    @property
+    def title(self) -> str | None:
+        draft = self.body.get("draft")
+        return None if draft is None else str(draft["title"])
+
+    @property
+    def claims(self) -> tuple[Mapping[str, Any], ...]:
+        return tuple(self.body.get("claims", ()))
+
+    @property
+    def coverage(self) -> tuple[Mapping[str, Any], ...]:
+        """One entry per facet of the question: facet, answered, by, why_not."""
+        return tuple(self.body.get("coverage", ()))
+
+    @property
+    def unanswered(self) -> tuple[str, ...]:
+        return tuple(c["facet"] for c in self.coverage if not c["answered"])
+
+    @property
+    def decision(self) -> str | None:
+        """What the policy decided: AUTO_APPROVE, REVISE, ESCALATE_TO_OWNER or REJECT."""
+        policy = self.body.get("policy")
+        return None if policy is None else str(policy["decision"])
+
+    @property
+    def degraded(self) -> bool:
+        """Whether a check that the gate needs was not run."""
+        return any(c["state"] == "NOT_RUN" for c in self.body.get("checks", ()))
+
+    @property
+    def pdf(self) -> Path | None:
+        return self.files.get("draft.pdf")
+
+
+def ask(
+    question: str,
+    *,
+    sources: Sequence[str] | None = None,
+    library: Sequence[str | Path] = (),
+    workspace: str | Path | None = None,
+    lab: str | None = None,
+    model: str | None = None,
+    offline: bool | None = None,
+    out: str | Path | None = None,
+) -> Result:
+    """The main job: a draft in which every sentence leads to its evidence. Blocks until the run waits for its owner.
+
+    `sources`: local, arxiv, semantic_scholar, openalex, crossref; None takes the settings'. `library`: files, folders, arXiv ids or DOIs to add
+    first. `lab`: off, smoke, standard or gpu. Raises QuestionRefused, UnknownName, NotFound, WorkspaceUnusable (bad input) or OutsideFailed; a run
+    that was killed goes on with `sovereign runs resume`.
+    """
+    from sovereign import wiring
+
+    if lab is not None and lab not in LABS:
+        from sovereign.errors import UnknownName
+
+        raise UnknownName("lab", lab, LABS)
+    found = wiring.ask(
+        settings_of(workspace, offline=offline),
+        question,
+        sources=tuple(sources) if sources else None,
+        library=[str(p) for p in library],
+        lab=lab,
+        model=model,
+        out=None if out is None else Path(out),
+    )
+    return Result(found.run_id, found.state, found.body, found.files, found.timings_s)
+
+
+def verify(claim: str, against: Sequence[Source], *, workspace: str | Path | None = None) -> Ruling:
+    """One claim against given sources: files (PDF, HTML, LaTeX, Markdown, text) or (identifier, text) pairs.
+
+    Depends only on the claim, the sources and the verifiers' versions. Raises NotFound or Unreadable naming the source, BadInput for an empty list.
+    """
+    from sovereign.kernel.verify import make_claim, verify_claim
+
+    if isinstance(against, (str, Path)):
+        raise BadInput("`against` is one path.", mend="Give a list: against=[path].")
+    if not against:
+        raise BadInput("There is nothing to verify against.", mend="Give at least one file or (identifier, text) pair.")
+    return verify_claim(make_claim(claim), documents_of(settings_of(workspace), against))
+
+
+def check(manuscript: str | Path, *, workspace: str | Path | None = None, **options: Any) -> Any:
+    """Every claim of a person's own manuscript against what it cites. `options` are those of `sovereign.checking.check`.
+
+    Raises BadInput where this build has no manuscript check.
+    """
+    if find_spec("sovereign.checking") is None:
+        raise BadInput("This build of SOVEREIGN has no manuscript check.", mend="Install a version with the module sovereign.checking.")
+    return import_module("sovereign.checking").check(settings_of(workspace), Path(manuscript), **options)
+
+
+def settings_of(workspace: str | Path | None, **overrides: Any) -> Settings:
+    from sovereign.settings import load
+
+    return load(None if workspace is None else Path(workspace), **overrides)
+
+
+def documents_of(settings: Settings, sources: Sequence[Source]) -> list[tuple[str, Document]]:
+    """(identifier, document) per source. Text is read in this process within the size limit of the settings; files in a bounded child."""
+    from sovereign import wiring
+    from sovereign.readers.plain import read_text
+
+    out: list[tuple[str, Document]] = []
+    limit = settings.max_document_mib * 2**20
+    for source in sources:
+        if not isinstance(source, tuple):
+            out += wiring.documents_from(settings, [Path(source)])
+            continue
+        name, text = source
+        if not text.strip():
+            raise Unreadable(f"The text of {name!r} is empty.", kind="empty", subject=name)
+        if len(text.encode("utf-8", "replace")) > limit:
+            raise Unreadable(
+                f"The text of {name!r} is longer than {settings.max_document_mib} MiB.",
+                kind="too_large",
+                mend="Give a part of it.",
+                subject=name,
+            )
+        out.append((name, read_text(text)))
+    return out
+
+
+def run(run_id: str, *, workspace: str | Path | None = None) -> Result:
+    """A run on record. Raises NotFound with the latest runs."""
+    from sovereign import wiring
+
+    chosen = settings_of(workspace)
+    if not chosen.home.is_dir():
+        raise NotFound(f"There is no workspace at {chosen.home}.", mend="Ask a question first, or give another workspace.")
+    with wiring.workspace(chosen) as ws:
+        found = wiring.load(ws, run_id)
+    return Result(found.run_id, found.state, found.body, found.files, found.timings_s)
