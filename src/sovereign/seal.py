@@ -75,7 +75,7 @@ def revive(kind: type[T], body: bytes | str) -> T:
     from pydantic import ValidationError  # lazily: 0.1 s that --help must not pay
 
     try:
-        return cast(T, _adapter(kind).validate_json(body))
+        return cast(T, _adapter(cast(Any, kind)).validate_json(body))
     except ValidationError as exc:
         first = exc.errors()[0]
         raise IntegrityBroken(

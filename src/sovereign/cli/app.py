@@ -326,6 +326,8 @@ def doctor(json_: Json = False, workspace: Home = None) -> None:
 
 # --- the owner's gate ---
 
+from sovereign.cli import lab as _lab  # noqa: E402
 from sovereign.cli.owner import register  # noqa: E402
 
 register(app)
+_lab.register(app)

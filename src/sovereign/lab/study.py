@@ -197,31 +197,28 @@ def execute(
     study = load(name)
     if preset not in study.info.presets:
         raise UnknownName("preset", preset, tuple(study.info.presets))
-    sealed = tuple(study.predictions(preset, factors)) + tuple(predictions)
-    identity = {"study": name, "preset": preset, "factors": dict(factors), "seed": seed, "predictions": seal.plain(sealed)}
-    trial_id = f"{name}-{preset}-{seal.digest(identity)[:10]}"
-    folder = out / trial_id
+    whole = identity(name, preset, factors, seed, predictions)
+    sealed = (*study.predictions(preset, factors), *predictions)
+    folder = out / name_of(whole)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "predictions.json").write_text(seal.pretty({"sealed_before_run": seal.plain(sealed), "sha256": seal.digest(sealed)}))
-    started, clock = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), time.perf_counter()
-    blank = Trial(
-        trial_id, name, preset, Scale.CONCEPTUAL, TrialState.FAILED, dict(identity), (seed,), environment(), (), (), started_at=started
-    )
+    clock = time.perf_counter()
+    unrun = blank(whole)
     try:
         with Contention() as contention:
             result = study.run(Context(preset, factors, seed, folder, progress))
     except Exception as exc:  # the failure is sealed as evidence, then raised again
-        failed = replace(blank, error=f"{type(exc).__name__}: {exc}")
-        _write(folder, replace(failed, digest=trial_digest(failed)))
+        failed = replace(unrun, error=f"{type(exc).__name__}: {exc}")
+        write(folder, replace(failed, digest=trial_digest(failed)))
         raise
     statements = tuple(Statement(p.statement, p.source, p, *judge(p, result.measurements)) for p in sealed)
     trial = replace(
-        blank,
+        unrun,
         scale=result.scale,
         state=TrialState.DONE,
-        spec={**identity, **result.spec, "predictions_sha256": seal.digest(sealed)},
+        spec={**whole, **result.spec, "predictions_sha256": seal.digest(sealed)},
         seeds=result.seeds,
-        environment={**blank.environment, "contention": contention.as_dict()},
+        environment={**unrun.environment, "contention": contention.as_dict()},
         measurements=result.measurements,
         statements=statements,
         figures=result.figures,
@@ -229,11 +226,43 @@ def execute(
         timings_s={**result.timings_s, "total": time.perf_counter() - clock},
     )
     trial = replace(trial, digest=trial_digest(trial))
-    _write(folder, trial)
+    write(folder, trial)
     return trial
 
 
-def _write(folder: Path, trial: Trial) -> None:
+def identity(name: str, preset: str, factors: Mapping[str, str], seed: int, predictions: Sequence[Prediction] = ()) -> dict[str, Any]:
+    """What tells one trial from another: study, preset, factors, seed and every sealed prediction."""
+    sealed = (*load(name).predictions(preset, factors), *predictions)
+    return {"study": name, "preset": preset, "factors": dict(factors), "seed": seed, "predictions": seal.plain(sealed)}
+
+
+def name_of(whole: Mapping[str, Any]) -> str:
+    return f"{whole['study']}-{whole['preset']}-{seal.digest(whole)[:10]}"
+
+
+def blank(whole: Mapping[str, Any], *, state: TrialState = TrialState.FAILED, error: str = "") -> Trial:
+    """A trial that has not (yet) measured anything."""
+    started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    spec, seeds = dict(whole), (int(whole["seed"]),)
+    return Trial(
+        name_of(whole),
+        whole["study"],
+        whole["preset"],
+        Scale.CONCEPTUAL,
+        state,
+        spec,
+        seeds,
+        environment(),
+        (),
+        (),
+        error=error,
+        started_at=started,
+    )
+
+
+def write(folder: Path, trial: Trial) -> None:
+    """Writes trial.json whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
     part = folder / "trial.json.part"
     part.write_text(seal.pretty(trial), encoding="utf-8")
     part.replace(folder / "trial.json")
