@@ -26,6 +26,7 @@ _MASK = re.compile(
 )
 # Dates and years are words, not values: they must agree, but they have no unit and no rounding.
 _DATE = re.compile(
+    r"\b(?:19|20)\d\d\s?[–-]\s?(?:(?:19|20)\d\d|\d\d)\b(?![%.\d])|"
     r"\b\d{1,2} (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]* (?:19|20)\d\d\b|\b(?:19|20)\d\d-\d\d-\d\d\b"
     r"|(?i:\b(?:in|since|until|by|year|from|january|february|march|april|may|june|july"
     r"|august|september|october|november|december),? (?:19|20)\d\d\b(?![ ]?(?:%|[a-z]+s\b)))"

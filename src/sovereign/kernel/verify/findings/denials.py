@@ -9,7 +9,6 @@ from sovereign.kernel.language.scan import Scan, Token
 from sovereign.kernel.language.words import negated_pair, opposite, polarity
 from sovereign.kernel.verify.align import Aligned, binding
 from sovereign.kernel.verify.findings.base import (
-    CONTRADICTS,
     OPEN,
     Finding,
     near_pair,
@@ -21,21 +20,20 @@ from sovereign.kernel.verify.findings.base import (
 def negations(aligned: Aligned) -> list[Finding]:
     """A denial on one side whose first words stand undenied on the other."""
     findings = []
+    plain = any(aligned.claim.tokens[k].low in _PLAIN for k in aligned.claim.negations)
     for i in _heads(aligned.claim):
         token = aligned.claim.content[i]
         partners = aligned.partners[i]
         if partners and not any(aligned.source.content[j].negated for j in partners):
             if not _denied_by_word(token, aligned, partners):
-                findings.append(
-                    Finding(
-                        "negation", CONTRADICTS, f"not “{token.text}”", f"“{aligned.source.content[partners[0]].text}” without a denial"
-                    )
-                )
+                other = aligned.source.content[partners[0]].text
+                findings.append(Finding("negation", sure(aligned) if plain else OPEN, f"not “{token.text}”", f"“{other}” without a denial"))
         elif not partners and not aligned.inherited[i] and not any(t.negated for t in aligned.source.content):
             findings.append(Finding("negation", OPEN, f"not “{token.text}”", "no such denial"))
     for j in _heads(aligned.source):
         holders = [i for i, p in enumerate(aligned.partners) if j in p]
-        if holders and not any(aligned.claim.content[i].negated for i in holders):
+        elsewhere = any(not aligned.source.content[k].negated for i in holders for k in aligned.partners[i])
+        if holders and not elsewhere and not any(aligned.claim.content[i].negated for i in holders):
             if any(aligned.claim.content[i].low in lex.NEGATIONS for i in range(len(aligned.claim.content))):
                 continue
             token = aligned.source.content[j]
@@ -51,6 +49,8 @@ def negations(aligned: Aligned) -> list[Finding]:
     return findings[:2]
 
 
+# Words that only deny; "lack", "fails" and their kind also say what happens, and may be said otherwise.
+_PLAIN = frozenset("not no never without neither nor none cannot n't don't doesn't didn't isn't aren't wasn't weren't can't won't".split())
 _EMPTY = frozenset("unchanged unaffected free zero absent absence instead lossless constant same except only".split())
 
 
