@@ -167,3 +167,77 @@ def run(run_id: str, *, workspace: str | Path | None = None) -> Result:
     with wiring.workspace(chosen) as ws:
         found = wiring.load(ws, run_id)
     return Result(found.run_id, found.state, found.body, found.files, found.timings_s)
+
+
+def draft(run_id: str, name: str, *, workspace: str | Path | None = None) -> bytes:
+    """One printed file of a run (draft.md, draft.json, draft.html, draft.pdf, references.bib), its bytes compared with their digest.
+
+    Raises NotFound for a run or file that does not exist, IntegrityBroken where the bytes no longer match.
+    """
+    import json
+
+    from sovereign import path, wiring
+
+    with wiring.workspace(settings_of(workspace)) as ws:
+        ws.runs.get(run_id)
+        pressed = ws.runs.finished_step(run_id, path.step_key("press", 0))
+        if pressed is None:
+            raise NotFound(f"Run {run_id} has no draft yet.", mend=f"Finish it: sovereign runs resume {run_id}", subject=run_id)
+        files: dict[str, str] = json.loads(ws.blobs.get(pressed))
+        if name not in files:
+            raise NotFound(f"Run {run_id} has no file {name!r}.", mend=f"It has: {', '.join(sorted(files))}.", subject=name)
+        return ws.blobs.get(files[name])
+
+
+def search_library(query: str, k: int = 10, *, workspace: str | Path | None = None) -> list[dict[str, Any]]:
+    """The passages of the library nearest to a query: paper_id, title, section, text, score (0..1, comparable inside one answer only)."""
+    from sovereign import wiring
+
+    chosen = settings_of(workspace)
+    with wiring.workspace(chosen) as ws:
+        wiring.ensure_default_library(ws, chosen)
+        out = []
+        for paper_id, passage, score in wiring.index_of(ws).search(query, k):
+            paper = ws.library.paper(paper_id)
+            out.append(
+                {
+                    "paper_id": paper_id,
+                    "title": paper.title if paper else "",
+                    "section": passage.section,
+                    "text": passage.text,
+                    "score": round(score, 4),
+                }
+            )
+        return out
+
+
+def library_documents(paper_ids: Sequence[str], *, workspace: str | Path | None = None) -> list[tuple[str, Document]]:
+    """(paper id, best document: full text, then note, then abstract) of papers of the library. Raises NotFound naming the paper."""
+    from sovereign import wiring
+
+    chosen = settings_of(workspace)
+    with wiring.workspace(chosen) as ws:
+        wiring.ensure_default_library(ws, chosen)
+        out = []
+        for paper_id in paper_ids:
+            held = ws.library.documents_of(paper_id)
+            if not held:
+                raise NotFound(
+                    f"The library has no text of {paper_id[:80]!r}.",
+                    mend="Look for it: sovereign library search QUERY",
+                    subject=paper_id[:80],
+                )
+            out.append((paper_id, ws.library.document(held[0][0])))
+        return out
+
+
+def check_text(text: str, documents: Sequence[tuple[str, Document]], *, at_most: int = 200) -> list[tuple[str, Ruling]]:
+    """(statement, ruling) for every statement of a text, in order. Raises BadInput where there are more than `at_most`."""
+    from sovereign.kernel.verify import make_claim, split_claims, verify_claim
+
+    statements = split_claims(text)
+    if not statements:
+        raise BadInput("The text holds no statement.", mend="Give at least one sentence.")
+    if len(statements) > at_most:
+        raise BadInput(f"The text holds {len(statements)} statements, more than {at_most}.", mend="Check it in parts.")
+    return [(s, verify_claim(make_claim(s), documents)) for s in statements]
