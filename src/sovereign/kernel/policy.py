@@ -41,7 +41,7 @@ FACTS = {
     "tribunal": "APPROVE, REVISE or REJECT",
     "blocking_findings": "number of blocking findings in the last hearing",
     "verified_count": "claims with verdict SUPPORTED",
-    "contested_count": "claims contested by another source",
+    "contested_count": "claims contested by another work; two settings of one work are no dispute",
     "contradicted_kept": "contradicted claims that the draft states",
     "lowest_level": "lowest level among stated claims, None without any",
     "executed_count": "claims at L5 or above",
@@ -95,7 +95,7 @@ def facts(
         "tribunal": hearing.decision,
         "blocking_findings": sum(f.severity.value == "blocking" for f in findings),
         "verified_count": sum(r.verdict is Verdict.SUPPORTED for r in rulings),
-        "contested_count": sum(bool(r.contested_by) for r in rulings),
+        "contested_count": _contested(admissions, claims, rulings),
         "contradicted_kept": sum(f.kind == "contradicted_claim_kept" for f in findings),
         "lowest_level": min((int(r.level) for r in stated), default=None),
         "executed_count": sum(r.level >= Level.L5_EXECUTED for r in rulings),
@@ -109,6 +109,12 @@ def facts(
         "original": not any(f.kind in ("foreign_words", "title_of_a_source") for f in findings),
         "cost_usd": cost_usd,
     }
+
+
+def _contested(admissions: Sequence[Admission], claims: Sequence[Claim], rulings: Sequence[Ruling]) -> int:
+    about = {a.paper.paper_id: a.paper.about or a.paper.paper_id for a in admissions}
+    work = {c.claim_id: about.get(c.paper_id or "", c.paper_id) for c in claims}
+    return sum(any(work.get(o) != work.get(r.claim_id) for o in r.contested_by) for r in rulings)
 
 
 def parse(text: str) -> tuple[Rule, ...]:
@@ -155,6 +161,44 @@ def decide(known: Mapping[str, Fact], rules: Sequence[Rule], *, policy_sha256: s
             shown = tuple(f"{fact} is {_shown(known.get(fact))} ({op} {_shown(wanted)})" for fact, op, wanted in rule.when)
             return PolicyDecision(rule.then, rule.name, tuple(x for x in (rule.why, *shown) if x), policy_sha256)
     return PolicyDecision(Decision.ESCALATE_TO_OWNER, "no rule matched", ("What no rule foresaw goes to the owner.",), policy_sha256)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition of a rule against the facts. `value` None is unknown: the condition does not hold."""
+
+    fact: str
+    value: Fact
+    needs: str
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One rule of the file: whether it decided, and how each of its conditions stands."""
+
+    rule: str
+    then: Decision
+    decided: bool
+    conditions: tuple[Condition, ...]
+
+
+def explain(known: Mapping[str, Fact], rules: Sequence[Rule]) -> tuple[Explained, ...]:
+    """Every rule in order, with its conditions; at most one has decided."""
+    out: list[Explained] = []
+    for rule in rules:
+        conditions = tuple(
+            Condition(fact, known.get(fact), f"{op} {_shown(wanted)}", _holds(known.get(fact), op, wanted))
+            for fact, op, wanted in rule.when
+        )
+        fires = all(c.holds for c in conditions) and not any(e.decided for e in out)
+        out.append(Explained(rule.name, rule.then, fires, conditions))
+    return tuple(out)
+
+
+def try_on(rules: Sequence[Rule], stored: Mapping[str, Mapping[str, Fact]]) -> dict[str, PolicyDecision]:
+    """What these rules decide on the facts of stored runs (run id -> facts, as the ledger's policy_decided events hold them)."""
+    return {run_id: decide(known, rules) for run_id, known in stored.items()}
 
 
 def _holds(value: Fact, op: str, wanted: Fact) -> bool:

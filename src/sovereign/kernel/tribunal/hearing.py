@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sovereign.kernel.tribunal import skeptic, synthesizer, validator
-from sovereign.kernel.tribunal.record import APPROVE_AT, Dossier, panel_score, review
+from sovereign.kernel.tribunal.record import APPROVE_AT, Dossier, panel_score, review, sentences_of
 from sovereign.records import Act, Finding, Hearing, Role, Severity
 
 ROLES = {Role.SKEPTIC: skeptic.attack, Role.VALIDATOR: validator.check, Role.SYNTHESIZER: synthesizer.judge}
@@ -14,13 +14,18 @@ ROLES = {Role.SKEPTIC: skeptic.attack, Role.VALIDATOR: validator.check, Role.SYN
 
 @dataclass(frozen=True)
 class Remedy:
-    """What a revision can still do about the findings: claims to take out, facets to search for again."""
+    """What a revision can still do about the findings: claims to take out, facets to search for again, sentences to put back into the claim's own words.
+
+    `trial` names claims for which a finding asks for a trial; it is a request to the laboratory, not an act of the revision, and does not count as one.
+    """
 
     drop: frozenset[str]
     requery: tuple[str, ...]
+    restore: frozenset[str] = frozenset()
+    trial: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
-        return bool(self.drop or self.requery)
+        return bool(self.drop or self.requery or self.restore)
 
 
 def remedy(findings: Sequence[Finding], dossier: Dossier, spent: frozenset[str]) -> Remedy:
@@ -29,7 +34,12 @@ def remedy(findings: Sequence[Finding], dossier: Dossier, spent: frozenset[str])
     drop = frozenset(t for f in findings if f.act is Act.DROP for t in f.targets if t in claims and t not in spent)
     asks = [f for f in findings if f.act is Act.REQUERY]
     wanted = {t for f in asks for t in (f.targets or facets)}
-    return Remedy(drop, tuple(f for f in facets if f in wanted and f not in spent))
+    rewrite = {t for f in findings if f.act is Act.REWRITE for t in f.targets}
+    restore = frozenset(
+        c for s in sentences_of(dossier.draft) if s.sentence_id in rewrite for c in s.claims if c in dossier.reworded and c not in spent
+    )
+    trial = frozenset(t for f in findings if f.act is Act.TRIAL for t in f.targets if t in claims)
+    return Remedy(drop, tuple(f for f in facets if f in wanted and f not in spent), restore, trial)
 
 
 def hold(

@@ -48,6 +48,9 @@ class Dossier:
     documents: Mapping[str, Document]
     trials: tuple[Trial, ...] = ()
     absences: frozenset[str] = field(default_factory=frozenset)
+    reworded: frozenset[str] = field(
+        default_factory=frozenset
+    )  # claim ids whose sentences a model worded; the extractive sentence is the way back
 
 
 def sentences_of(draft: Draft) -> list[Sentence]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 
 from sovereign import identity
+from sovereign.kernel.language import parse_slots
 from sovereign.kernel.tribunal import printed, wording
 from sovereign.kernel.tribunal.record import Dossier, said_otherwise, sentences_of
 from sovereign.records import (
@@ -107,8 +108,7 @@ def _carried(d: Dossier) -> Iterator[Finding]:
             continue
         row = printed.table_row(d, claim)
         around = " ".join([*quotes, *([row.table.caption, *row.table.header] if row is not None and row.table is not None else [])])
-        numbers = {m.rstrip(".,") for m in _NUMBER.findall(wording.plain(claim.text))}
-        if not quotes or not numbers <= {m.rstrip(".,") for m in _NUMBER.findall(wording.plain(around))}:
+        if not quotes or not _holds_numbers(claim.text, around):
             bad.append(ruling.claim_id)
     if bad:
         yield _finding(
@@ -118,6 +118,18 @@ def _carried(d: Dossier) -> Iterator[Finding]:
             tuple(bad),
             Act.DROP,
         )
+
+
+def _holds_numbers(claim: str, passages: str) -> bool:
+    """Every figure of the claim stands in the passages, as written or as the same quantity (12.5 % for 8 of 64)."""
+    written = {m.rstrip(".,") for m in _NUMBER.findall(wording.plain(passages))}
+    lost = {m.rstrip(".,") for m in _NUMBER.findall(wording.plain(claim))} - written
+    if not lost:
+        return True
+    shares = {round(100 * float(a) / float(b), 3) for a, b in re.findall(r"\b(\d+) (?:of|out of) (?:the )?(\d+)\b", passages) if float(b)}
+    theirs = {(round(v.low, 9), v.unit) for v in parse_slots(passages).values}
+    mine = [v for v in parse_slots(claim).values if any(x in wording.plain(v.raw) for x in lost)]
+    return bool(mine) and all((round(v.low, 9), v.unit) in theirs or (v.unit == "percent" and round(v.low, 3) in shares) for v in mine)
 
 
 def _sentences(d: Dossier) -> Iterator[Finding]:

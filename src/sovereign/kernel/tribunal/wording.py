@@ -50,7 +50,7 @@ def differences(sentence: Sentence, claims: Sequence[Claim], papers: Sequence[Pa
     rest = plain(sentence.text)
     unmatched = []
     for claim in sorted(claims, key=lambda c: -len(c.text)):
-        whole = plain(claim.text)
+        whole = plain(claim.text).rstrip(". ")
         if whole and whole in rest:
             rest = rest.replace(whole, " · ", 1)
         else:
@@ -60,7 +60,7 @@ def differences(sentence: Sentence, claims: Sequence[Claim], papers: Sequence[Pa
     rest = _MARK.sub(" ", rest)
     quoted = [d for q in QUOTED.findall(sentence.text) if (d := _misquoted(q, claims, papers, allowed)) is not None]
     if not unmatched:
-        return quoted + _added(rest, claims, papers)
+        return _added(rest, claims, papers) + quoted
     if len(unmatched) < len(claims) or len(unmatched) > 1:
         text = f"“{unmatched[0].text[:80]}” is not what stands in its sentence"
         return (
@@ -68,7 +68,7 @@ def differences(sentence: Sentence, claims: Sequence[Claim], papers: Sequence[Pa
             if _figures(rest) != _figures(unmatched[0].text)
             else [*quoted, Difference("wording", text)]
         )
-    return quoted + compare(_without_frame(rest, papers), unmatched[0].text, papers)
+    return compare(_without_frame(rest, papers), unmatched[0].text, papers) + quoted
 
 
 def compare(text: str, claim: str, papers: Sequence[Paper] = ()) -> list[Difference]:
@@ -178,7 +178,7 @@ def _weaker(text: str, claim: str, a: Slots, b: Slots) -> list[Difference]:
 
 
 def _reworded(text: str, claim: str) -> list[Difference]:
-    mine, theirs = (set(tokens(t)) for t in (text, claim))
+    mine, theirs = (set(tokens(plain(t))) for t in (text, claim))
     new = [w for w in sorted(mine - theirs) if not any(same_meaning(w, t) for t in theirs)]
     lost = [w for w in sorted(theirs - mine) if not any(same_meaning(w, m) for m in mine)]
     if len(lost) > 0.4 * len(theirs):

@@ -1,0 +1,70 @@
+"""Every kind of finding, who makes it, how grave it can be and what it means. Standard library and records only; docs/tribunal.md shows this table."""
+
+from __future__ import annotations
+
+from sovereign.records import Role, Severity
+
+_S, _V, _Y = Role.SKEPTIC, Role.VALIDATOR, Role.SYNTHESIZER
+_B, _M, _m, _n = Severity.BLOCKING, Severity.MAJOR, Severity.MINOR, Severity.NOTE
+
+KINDS: dict[str, tuple[Role, tuple[Severity, ...], str]] = {
+    "contested_shown_as_settled": (_S, (_M,), "another work contests a stated claim and the draft does not say so"),
+    "contradicted_claim_kept": (_S, (_B,), "a sentence states a claim that its own source contradicts"),
+    "foreign_voice": (_S, (_B,), "a sentence speaks in the first person of a source's authors"),
+    "foreign_words": (_S, (_B, _M), "twelve or more words of a source in a row without quotation marks; blocking in the abstract"),
+    "homonym_source": (_S, (_B,), "a cited source shares hardly a word with the question but a name"),
+    "instruction_obeyed": (_S, (_B,), "a sentence or claim repeats an instruction hidden in a source, or praises this draft"),
+    "instructions_in_source": (_S, (_m,), "a source holds text that reads like instructions to a machine"),
+    "number_without_setting": (_S, (_M, _m), "measured values stand without the setting they hold for; major when half of the claims do"),
+    "off_topic_source": (_S, (_M,), "a cited source touches no part of the question"),
+    "overclaim": (_S, (_B,), "a sentence drops a hedge, widens the scope or leaves out the setting of its claim"),
+    "single_sourced": (_S, (_m, _n), "stated claims rest on one source; minor when all of them do"),
+    "source_not_admitted": (_S, (_B,), "a cited source never passed the relevance gate"),
+    "title_of_a_source": (_S, (_B,), "the draft carries the title of one of its sources"),
+    "unsupported_sentence": (_S, (_B,), "a stated sentence has no supported claim and no trial behind it"),
+    "arithmetic_off": (_V, (_m,), "a printed change does not follow from the printed values"),
+    "check_not_run": (_V, (_n,), "a verifier did not run on the claims"),
+    "citation_swapped": (_V, (_B,), "a sentence cites another source than the one that carries it"),
+    "claim_counted_twice": (_V, (_M,), "one statement is counted as two claims"),
+    "claim_cut_or_changed": (_V, (_B,), "a claim is not the whole sentence it was taken from"),
+    "count_misstated": (_V, (_B,), "the draft miscounts its own findings or answered parts"),
+    "evidence_counted_twice": (_V, (_B,), "a claim is called corroborated and no two independent works carry it"),
+    "evidence_does_not_carry": (_V, (_B,), "the passages given as support do not hold the claim's numbers"),
+    "few_grounded": (_V, (_M,), "fewer than five statements are supported"),
+    "level_without_trial": (_V, (_B,), "a level above L4 without a trial"),
+    "low_grounding_rate": (_V, (_M,), "less than 60 % of the statements are supported"),
+    "mostly_abstracts": (_V, (_m,), "more than half of the cited sources were read only as abstracts"),
+    "nothing_grounded": (_V, (_B,), "no statement is supported by a passage"),
+    "only_notes": (_V, (_m,), "every cited source is a reading note"),
+    "reference_contributes_nothing": (_V, (_M,), "a reference carries no sentence and no table row"),
+    "reference_unresolved": (_V, (_B,), "a citation leads to no reference"),
+    "sentence_differs_from_claim": (
+        _V,
+        (_B,),
+        "a sentence says another number, unit, name, direction or negation than its claim, cuts it, or misquotes",
+    ),
+    "span_does_not_match": (_V, (_B,), "a passage does not stand in its document where it is said to stand"),
+    "stale_version": (_V, (_M,), "a cited source is superseded by a newer version"),
+    "table_row_misread": (_V, (_B,), "a claim from a table row does not carry that row's cells"),
+    "table_row_off": (_V, (_B,), "a row of the draft's tables is no stated claim's"),
+    "trial_misreported": (_V, (_B,), "a sentence reports another result than the trial's record"),
+    "value_without_claim": (_V, (_B,), "a sentence about the run states a measured value and names no claim"),
+    "withdrawn_source": (_V, (_B,), "a cited source is retracted or withdrawn"),
+    "wording_not_the_claims": (_V, (_m,), "a sentence uses words for its claim that nobody verified"),
+    "answer_not_first": (_Y, (_M,), "the draft does not begin with its answer"),
+    "coverage_not_carried": (_Y, (_B,), "a part is called answered by claims that do not stand or do not speak of it"),
+    "facet_unanswerable": (
+        _Y,
+        (_M, _m),
+        "parts are open because the sources themselves do not report them; major when two thirds are open",
+    ),
+    "facet_unanswered": (_Y, (_M, _m), "parts are open and no source says why; major when more than half are"),
+    "gap_not_told": (_Y, (_M,), "an open part is not named as open"),
+    "named_system_missing": (_Y, (_B,), "a system that the question names has no admitted source"),
+    "named_system_without_source": (_Y, (_m,), "one of several named systems has no source of its own; stated claims speak of it"),
+    "no_abstract": (_Y, (_M,), "the draft has no abstract of its own"),
+    "question_not_answered": (_Y, (_B,), "none of the metrics, or no part at all, is carried by evidence"),
+    "sentence_too_long": (_Y, (_m,), "a sentence has more than 110 words"),
+    "sources_unreachable": (_Y, (_n,), "a source did not answer; absence there is not known"),
+    "uncertainty_missing": (_Y, (_M,), "the draft does not say which uncertainties hold for this run"),
+}
