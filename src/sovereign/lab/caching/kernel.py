@@ -16,7 +16,8 @@ KEYS = {"lru": 0, "lfu": 1, "lfru": 2, "static": 3, "belady": 4, "expected": 5, 
 LRU, LFU, LFRU, STATIC, BELADY, EXPECTED, STALE, FIFO = range(8)
 HITS, LATE, MISSES, DEMAND, PREFETCH, WASTED, BYPASSED, PEAK, STREAMED, HORIZON = range(10)
 FAR = 1 << 60
-FORGET = 0.25  # weight of the present step in an expert's running rate of use; ours, chosen on synthetic OLMoE routes
+FORGET = 0.3  # weight of the present step in an expert's running rate of use; ours, like TRUST chosen on synthetic OLMoE routes and a small model
+TRUST = 0.7  # of the running rate, against popularity on other requests
 RATE_FLOOR = 1e-4
 
 
@@ -105,7 +106,7 @@ def fresh(rules: Rules, events: int, weights: NDArray[np.float64]) -> State:
         aim=np.zeros(total, np.int64),
         following=np.full(total, events, np.int64),
         weights=weights,
-        rate=np.maximum(weights, RATE_FLOOR),
+        rate=weights.copy(),
         seen=np.zeros(total, np.int64),
         lists=np.zeros((2, rules.layers, rules.experts), np.int32),
         counts=np.zeros((2, rules.layers), np.int64),
@@ -131,7 +132,7 @@ def wanted_at(e, now, layers, experts, valid, listed):  # type: ignore[no-untype
 
 
 @compiled
-def expected(e, now, layers, experts, rate, seen, valid):  # type: ignore[no-untyped-def]
+def expected(e, now, layers, experts, rate, seen, valid, weights):  # type: ignore[no-untyped-def]
     """Events until `e`, which no prediction names, is expected to be used: layers to its next turn that is not ruled out by a
     prediction, then a step for each that a running rate of use lets pass."""
     layer = e // experts
@@ -142,7 +143,8 @@ def expected(e, now, layers, experts, rate, seen, valid):  # type: ignore[no-unt
         target += layers
     if valid[step & 1, layer] == step:
         target += layers  # its layer has a prediction for that turn, and it is not in it
-    share = max(rate[e] * (1.0 - FORGET) ** (now // layers - seen[e]), RATE_FLOOR)
+    recent = rate[e] * (1.0 - FORGET) ** (now // layers - seen[e])
+    share = max(TRUST * recent + (1.0 - TRUST) * weights[e], RATE_FLOOR)
     return target - now + layers * (1.0 / share - 1.0)
 
 
@@ -156,7 +158,7 @@ def retention(e, now, ru, st):  # type: ignore[no-untyped-def]
         if target < FAR:
             return 1e15 - float(target)
     if ru.mode == EXPECTED:
-        return -expected(e, now, ru.layers, ru.experts, st.rate, st.seen, st.valid)
+        return -expected(e, now, ru.layers, ru.experts, st.rate, st.seen, st.valid, st.weights)
     if ru.mode == STALE and st.flag[e]:
         return st.key[e] + (1e12 if st.aim[e] >= now else -1e12)  # fetched ahead: fresh until its layer has passed, then the stalest
     if ru.mode == FIFO:
@@ -183,7 +185,7 @@ def prefetch_victim(group, target, first, start, stamp, ru, st):  # type: ignore
     """Whose slot a prefetch for `target` may take: nobody's that is needed now, still arriving, or wanted no later; -1 for none."""
     slots, needed, ready, following, valid, listed = st.slots[group], st.needed, st.ready, st.following, st.valid, st.listed
     mode, protect, layers, experts = ru.mode, ru.protect, ru.layers, ru.experts
-    key, rate, seen, flag, aim = st.key, st.rate, st.seen, st.flag, st.aim
+    key, rate, seen, flag, aim, weights = st.key, st.rate, st.seen, st.flag, st.aim, st.weights
     best, low = -1, 0.0
     for k in range(st.used[group]):
         v = slots[k]
@@ -202,7 +204,7 @@ def prefetch_victim(group, target, first, start, stamp, ru, st):  # type: ignore
             if wanted < FAR:
                 x = 1e15 - float(wanted)
             elif mode == EXPECTED:
-                x = -expected(v, first, layers, experts, rate, seen, valid)
+                x = -expected(v, first, layers, experts, rate, seen, valid, weights)
             elif mode <= STATIC:
                 x = key[v]
             else:

@@ -26,7 +26,7 @@ from sovereign.lab.studies.cache_setup import Plan, Progress, Trained, replayabl
 from sovereign.lab.tiers import DiskTier, HostTier, SlowTier, measure_link, write_store
 from sovereign.records import Measurement
 
-ON_CPU = ("on_demand", "static_frequency", "lru", "lru_speculative", "pregated_probe", "expertflow_a", "expertflow_b", "belady", "oracle_prefetch")  # fmt: skip
+ON_CPU = ("static_frequency", "lru", "lru_speculative", "pregated_probe", "expertflow_a", "expertflow_b", "belady", "oracle_prefetch")  # fmt: skip
 ON_GPU = ("lru", "pregated_probe", "expertflow_a", "expertflow_b", "belady", "oracle_prefetch")
 
 

@@ -2,8 +2,8 @@
 
 Claim: one forward prediction fills a small cache with what comes, in the order it comes. Source: arXiv 2410.17954 section 3 (routing path
 predictor, predictive locality-aware expert caching, real-time correction, dual-batch pipeline). Setup: predicted experts are fetched nearest
-layer first; slots of finished layers are free for later ones, kept by expected time of next use (a running rate of use, started from
-popularity on other requests; ours, the paper leaves it open); with
+layer first; slots of finished layers are free for later ones, kept by expected time of next use (a running rate of use mixed
+with popularity on other requests; ours, the paper leaves it open); with
 `dual` two batches take turns and the predictor runs behind the other batch, else its time is exposed. Falsified if: with a perfect predictor it has
 fewer hits than LRU at equal slots.
 """
