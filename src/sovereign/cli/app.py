@@ -331,3 +331,10 @@ from sovereign.cli.owner import register  # noqa: E402
 
 register(app)
 _lab.register(app)
+
+
+# --- doors for other tools, and many questions ---
+
+from sovereign.cli import doors as _doors  # noqa: E402
+
+_doors.register(app)
