@@ -186,7 +186,7 @@ def _verify(state: _State, sources: Sequence[claims.Source], house: House) -> tu
 
 
 def _experiment(asked: Question, state: _State, request: Request, house: House, revision: int) -> tuple[Executed, list[Event]]:
-    executed = experiment.run(asked, state.claims, house.bench, lab=request.lab, out=house.store.home / "trials")
+    executed = experiment.run(asked, state.admissions, state.claims, house.bench, lab=request.lab, out=house.store.home / "trials")
     events: list[Event] = [("prediction_sealed", {"sha256": seal.digest(p), "statement": p.statement}) for p in executed.predictions]
     events += [("trial", {"trial": t.trial_id, "state": t.state, "digest": t.digest, "record": seal.digest(t)}) for t in executed.trials]
     return executed, events

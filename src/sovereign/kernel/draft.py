@@ -31,6 +31,7 @@ from sovereign.records import (
     Question,
     Reading,
     Ruling,
+    Scale,
     SearchRecord,
     Section,
     Sentence,
@@ -43,6 +44,7 @@ from sovereign.records import (
 )
 
 STATED = (Verdict.SUPPORTED, Verdict.QUALIFIED)
+SHOWN_STATEMENTS = 10  # of a trial; the rest stand in its own report
 PER_FACET = 3  # claims spelled out per facet in the Answer; the rest stand in the claims table
 _NO_SWEEP = re.compile(r"\b(?:no|not|neither)\b[^.]{0,40}\b(?:sweep|across|table|every|common|range|varying|budget)", re.I)
 _ABSENT = "no admitted source states a value or a direction for it"
@@ -89,7 +91,11 @@ def compose(m: Material) -> Draft:
 
 
 def cover(m: Material) -> tuple[Coverage, ...]:
-    """One entry per facet. A facet is answered by a stated claim about the system asked about (not one of absence), or by a trial."""
+    """One entry per facet. A facet is answered by a stated claim about the system asked about (not one of absence), or by an exact trial.
+
+    A conceptual trial measures a neighbouring question on our own testbed; it is reported beside the gap and does not close it.
+    """
+    exact = {t.trial_id for t in m.trials if t.scale is Scale.EXACT}
     rulings = {r.claim_id: r for r in m.rulings}
     by_facet: dict[str, list[Claim]] = {f.id: [] for f in m.question.facets}
     absent: dict[str, list[Claim]] = {f.id: [] for f in m.question.facets}
@@ -101,7 +107,7 @@ def cover(m: Material) -> tuple[Coverage, ...]:
                 (absent if claim.claim_id in m.absences else by_facet)[facet_id].append(claim)
     out = []
     for facet in m.question.facets:
-        trials = tuple(t for t, facets in m.trial_facets if facet.id in facets)
+        trials = tuple(t for t, facets in m.trial_facets if facet.id in facets and t in exact)
         by = (*(c.claim_id for c in by_facet[facet.id]), *trials)
         why = ""
         if facet.kind is FacetKind.CONDITION and not trials and any(_NO_SWEEP.search(c.text) for c in absent[facet.id]):
@@ -273,7 +279,10 @@ def _measurements(m: Material) -> Section | None:
             f"{len(trial.seeds)} {_plural(len(trial.seeds), 'seed')}; its scale is {trial.scale.value}."
         )
         sentences.append(Sentence("", setup, SentenceKind.FRAME, trials=(trial.trial_id,)))
-        rows = tuple((s.prediction.statement if s.prediction else s.text, s.source, s.verdict.value, s.why) for s in trial.statements)
+        shown = sorted(trial.statements, key=lambda s: (s.verdict is GateVerdict.UNVERIFIED, s.source.startswith("control")))[
+            :SHOWN_STATEMENTS
+        ]
+        rows = tuple((s.prediction.statement if s.prediction else s.text, s.source, s.verdict.value, s.why) for s in shown)
         if rows:
             tables.append(
                 Table(
@@ -309,6 +318,12 @@ def _disagreements(m: Material, book: _Book) -> Section | None:
                 pair = (ruling.claim_id, other.claim_id)
                 text = f"Contested: {_quoted(claims[pair[0]].text)} {book.mark(claims[pair[0]])} stands against {_quoted(other.text)} {book.mark(other)}."
                 sentences.append(Sentence("", text, SentenceKind.CLAIM, pair, citations=book.cite(claims[pair[0]], other)))
+        against = [e.trial_id for e in ruling.evidence if e.trial_id and e.stance is Stance.REFUTES]
+        if against and book.stated(claims[ruling.claim_id]):
+            claim = claims[ruling.claim_id]
+            mark = book.mark(claim)
+            text = f"Stated by the source and not confirmed by our own trial {against[0]}: {_quoted(claim.text)} {mark}. Both stand here as they are."
+            sentences.append(Sentence("", text, SentenceKind.CLAIM, (claim.claim_id,), (against[0],), citations=book.cite(claim)))
         if ruling.verdict is Verdict.CONTRADICTED:
             claim = claims[ruling.claim_id]
             text = f"Contradicted and therefore not used: {_quoted(claim.text)} {book.mark(claim)} — {ruling.reason.rstrip('.')}."

@@ -7,7 +7,6 @@ that this claim makes; scale conceptual gives at most L5, exact at most L6.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 from sovereign.kernel import language
 from sovereign.ports import Bench
 from sovereign.records import (
+    Admission,
     Check,
     Claim,
     Evidence,
@@ -30,48 +30,57 @@ from sovereign.records import (
     Statement,
     StudyInfo,
     Trial,
+    TrialState,
     Verdict,
 )
 
 
-def run(question: Question, claims: Sequence[Claim], bench: Bench | None, *, lab: str, out: Path) -> Executed:
-    """Chooses studies by the question's systems and metrics, runs or cites them, and ties judged statements to claims."""
+def run(
+    question: Question, admissions: Sequence[Admission], claims: Sequence[Claim], bench: Bench | None, *, lab: str, out: Path
+) -> Executed:
+    """Chooses studies by the question's systems, their works and facets; runs or cites them, and ties judged statements to claims.
+
+    With lab off, committed reference trials are cited; otherwise each chosen study is run at that preset, its predictions sealed first.
+    """
     if bench is None:
         return Executed(checks=(Check("experiment", State.NOT_RUN, "no laboratory is wired to this kernel"),) if lab != "off" else ())
-    chosen = [s for s in bench.studies() if _suits(s, question)]
-    why = tuple(f"{s.name}: speaks to {', '.join(_suits(s, question))}" for s in chosen)
+    works = {a.paper.arxiv_id for a in admissions if a.admitted and a.score == 1.0 and a.paper.arxiv_id}
+    fitting = {s.name: (s, spoken) for s in bench.studies() if (spoken := _suits(s, question, works))}
+    why = tuple(f"{name}: speaks to {', '.join(spoken)}" for name, (_, spoken) in fitting.items())
     trials: list[Trial] = []
     checks: list[Check] = []
     references = {t.study: t for t in bench.reference_trials()}
-    for study in chosen:
+    for name, (study, _) in fitting.items():
         if lab != "off" and lab in study.presets:
-            trials.append(bench.run(study.name, preset=lab, factors={}, out=out))
-            checks.append(Check(f"trial {study.name}", State.PASSED, f"preset {lab}, digest {trials[-1].digest[:12]}"))
-        elif study.name in references:
-            trials.append(references[study.name])
+            trial = bench.run(name, preset=lab, factors={}, out=out)
+            trials.append(trial)
+            good = trial.state is TrialState.DONE
+            checks.append(
+                Check(f"trial {name}", State.PASSED if good else State.FAILED, f"digest {trial.digest[:12]}" if good else trial.error)
+            )
+        elif name in references:
+            trials.append(references[name])
     bears = tuple((t.trial_id, _facets(t, question)) for t in trials)
     backs = tuple(b for t in trials for b in _backed(t, claims))
     predictions = tuple(s.prediction for t in trials for s in t.statements if s.prediction is not None)
     return Executed(tuple(trials), predictions, bears, backs, tuple(checks), why)
 
 
-def _suits(study: StudyInfo, question: Question) -> list[str]:
-    """The question's systems and metrics that the study declares; a study needs a system or the field word, and one metric."""
+def _suits(study: StudyInfo, question: Question, works: set[str]) -> list[str]:
+    """What of the question the study declares. It must test a named system (by name, or by the work it cites) and speak to one further facet."""
     keys = {k.lower() for k in study.keys}
     systems = [f.text for f in question.facets if f.kind is FacetKind.SYSTEM and keys & {f.text.lower(), *f.aliases}]
-    metrics = [f.text for f in question.facets if f.kind is FacetKind.METRIC and keys & {f.text.lower(), *f.aliases}]
-    return [*systems, *metrics] if systems and metrics else []
+    cited = sorted(w for w in works if w in study.source)
+    others = [
+        f.text for f in question.facets if f.kind is not FacetKind.SYSTEM and keys & {f.text.lower(), *(a.rstrip("*") for a in f.aliases)}
+    ]
+    return [*(systems or [f"arXiv {w}" for w in cited]), *others] if (systems or cited) and (others or cited) else []
 
 
 def _facets(trial: Trial, question: Question) -> tuple[str, ...]:
     """Facets that a judged statement of the trial names, whichever way it was judged."""
-    judged = " ".join(s.text for s in trial.statements if s.verdict is not GateVerdict.UNVERIFIED).lower()
-    return tuple(
-        f.id
-        for f in question.facets
-        if f.kind is not FacetKind.SYSTEM
-        and any(re.search(rf"(?<!\w){re.escape(a.rstrip('*'))}", judged) for a in (f.text.lower(), *f.aliases))
-    )
+    judged = [s.text for s in trial.statements if s.verdict is not GateVerdict.UNVERIFIED]
+    return tuple(f.id for f in question.facets if f.kind is not FacetKind.SYSTEM and any(language.mentions(f, text) for text in judged))
 
 
 def _backed(trial: Trial, claims: Sequence[Claim]) -> list[tuple[str, str, GateVerdict, Scale]]:
@@ -86,13 +95,18 @@ def _backed(trial: Trial, claims: Sequence[Claim]) -> list[tuple[str, str, GateV
 
 
 def _same_statement(statement: Statement, claim: Claim) -> bool:
-    """Same named subject, same direction, and most of the statement's content words; anything less is left unconnected."""
-    slots = language.parse_slots(statement.text)
-    mine = {language.alias_key(s) for s in claim.slots.subject}
-    theirs = {language.alias_key(s) for s in slots.subject}
-    words = set(language.tokens(statement.text))
-    overlap = len(words & set(language.tokens(claim.text))) / (len(words) or 1)
-    return bool(mine & theirs) and slots.direction == claim.slots.direction and overlap >= 0.6
+    """The published statement that this claim makes: from the same work, and either with the same published figure or in mostly the same words.
+
+    Anything less is left unconnected: a trial that tested something else must not raise a claim.
+    """
+    work = (claim.paper_id or "").split(":", 1)[-1]
+    if not work or work not in statement.source or statement.source.startswith("control"):
+        return False
+    mine, theirs = set(language.tokens(claim.text)), set(language.tokens(statement.text))
+    shared = len(mine & theirs) / (min(len(mine), len(theirs)) or 1)
+    figures = {round(v.low, 6) for v in claim.slots.values if v.unit or v.decimals}
+    published = {round(v.low, 6) for v in language.parse_slots(statement.text).values if v.unit or v.decimals}
+    return (bool(figures & published) and shared >= 0.3) or shared >= 0.6
 
 
 def raise_levels(rulings: Sequence[Ruling], executed: Executed) -> tuple[Ruling, ...]:
