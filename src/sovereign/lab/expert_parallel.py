@@ -41,12 +41,12 @@ class Replay:
     sent_messages: int
     overhead_bytes: int
     seconds: tuple[float, ...]  # communication per repeat, of the slowest rank
-    busiest_bytes: int  # sent in one repeat by the busiest rank, there and back, overhead included
+    busiest_bytes: int  # through the buffers of the busiest rank in one repeat, there and back, ids and weights included
     layers: int
 
 
 def replay(
-    layers: Sequence[RecordedLayer], device_LE: Tensor, home_T: Tensor, ranks: int, folder: Path, repeats: int = 3, timeout_s: float = 120.0
+    layers: Sequence[RecordedLayer], device_LE: Tensor, home_T: Tensor, ranks: int, folder: Path, repeats: int = 9, timeout_s: float = 120.0
 ) -> Replay:
     """Runs the recorded layers on `ranks` processes (gloo) and compares with the single process."""
     arrays: dict[str, Any] = {"device": device_LE, "home": home_T, "repeats": repeats, "layers": len(layers)}
@@ -67,7 +67,7 @@ def replay(
         sent_messages=sum(r["messages"] for r in results),
         overhead_bytes=sum(r["overhead"] for r in results),
         seconds=tuple(max(r["seconds"][i] for r in results) for i in range(repeats)),
-        busiest_bytes=max(r["bytes"] + r["overhead"] for r in results),
+        busiest_bytes=max(r["buffers"] for r in results),
         layers=len(layers),
     )
 
@@ -95,6 +95,7 @@ def replay_rank(rank: int, ranks: int, arrays: dict[str, Tensor]) -> dict[str, A
         "error": error,
         "bytes": sum(d.bytes_out for d in last),
         "overhead": sum(d.overhead_bytes for d in last),
+        "buffers": sum(d.buffer_bytes for d in last),
         "messages": sum(d.messages for d in last),
         "seconds": seconds,
     }
@@ -106,7 +107,7 @@ def _layer(rank: int, ranks: int, i: int, mine_T: Tensor, arrays: dict[str, Tens
     share = Share(mine_E, arrays[f"up{i}"][mine_E], arrays[f"down{i}"][mine_E])
     idx_TK = arrays[f"idx{i}"][mine_T]
     routing = Routing(idx_TK, arrays[f"weight{i}"][mine_T], torch.ones(idx_TK.shape[0], 1), mask_TK=arrays[f"real{i}"][mine_T])
-    return exchange(arrays[f"x{i}"][mine_T], routing, share, device_E, rank, ranks)
+    return exchange(arrays[f"x{i}"][mine_T], routing, share, device_E, rank, ranks, meet=True)
 
 
 def time_link(

@@ -172,20 +172,25 @@ class Share:
 
 @dataclass(frozen=True)
 class Exchanged:
-    """y (T, D) of this rank's tokens; activation bytes sent to other ranks (there; and, as a server, back), messages, and seconds by stage."""
+    """y (T, D) of this rank's tokens; activation bytes sent to other ranks (there; and, as a server, back), messages, and seconds by stage.
+
+    buffer_bytes: what the rank's buffers held over all transfers, the larger of sent and received, its own rows included: the transfer copies them too.
+    """
 
     y_TD: Tensor
     bytes_out: int
     overhead_bytes: int
     messages: int
+    buffer_bytes: int
     seconds: dict[str, float]
 
 
-def exchange(x_TD: Tensor, routing: Routing, share: Share, device_E: Tensor, rank: int, ranks: int) -> Exchanged:
+def exchange(x_TD: Tensor, routing: Routing, share: Share, device_E: Tensor, rank: int, ranks: int, *, meet: bool = False) -> Exchanged:
     """One expert-parallel layer, called by every rank with its own tokens: send, compute, send back, add up.
 
     Every (token, device) pair crosses once with the ids and weights of its slots there; the answer is one row, already weighted. Virtual slots
-    (identity) are the caller's, as in a single process. Raises RuntimeError from torch.distributed when a rank is gone.
+    (identity) are the caller's, as in a single process. meet: ranks wait for each other before each transfer, so that its time holds no waiting
+    for a rank that still packs or computes (for measuring, not for use). Raises RuntimeError from torch.distributed when a rank is gone.
     """
     import time
 
@@ -200,12 +205,16 @@ def exchange(x_TD: Tensor, routing: Routing, share: Share, device_E: Tensor, ran
     weight_PK = (routing.weight_TK[token_P] * here_PK).to(x_TD.dtype)
     out_R = torch.bincount(device_P, minlength=ranks)
     in_R = torch.empty_like(out_R)
+    if meet:
+        dist.barrier()
     packed = time.perf_counter()
     dist.all_to_all_single(in_R, out_R)
     send, receive = out_R.tolist(), in_R.tolist()
     rows, weights, ids = (_swap(t, send, receive) for t in (x_TD[token_P], weight_PK, ids_PK))
     sent = time.perf_counter()
     answer = _serve(rows, ids, weights, share)
+    if meet:
+        dist.barrier()
     served = time.perf_counter()
     back = _swap(answer, receive, send)
     returned = time.perf_counter()
@@ -217,6 +226,7 @@ def exchange(x_TD: Tensor, routing: Routing, share: Share, device_E: Tensor, ran
         bytes_out=sum(away) * row,
         overhead_bytes=away[0] * slots * (8 + x_TD.element_size()) + (ranks - 1) * 8,
         messages=sum(1 for r in range(ranks) if r != rank and send[r]) + sum(1 for r in range(ranks) if r != rank and receive[r]),
+        buffer_bytes=max(sum(send), sum(receive)) * (2 * row + slots * (8 + x_TD.element_size())),
         seconds={"pack": packed - start, "send": sent - packed, "compute": served - sent, "return": returned - served},
     )
 
