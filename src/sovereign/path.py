@@ -358,7 +358,7 @@ def recording(run_id: str, house: House, engine: Callable[[str, Callable[[], str
             except SovereignError as exc:
                 exc.station = exc.station or station
                 raise
-            return house.store.runs.finish_step(run_id, key, output, events, at=house.clock.now(), seconds=time.perf_counter() - clock)
+            return house.store.runs.finish_once(run_id, key, output, events, at=house.clock.now(), seconds=time.perf_counter() - clock)
 
         digest = engine(key, once)
         house.progress(station, "done")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sovereign import intake, path, seal
-from sovereign.errors import NotFound, SourceFailed, SovereignError, UnknownName, Unreadable
+from sovereign.errors import Interrupted, NotFound, SourceFailed, SovereignError, UnknownName, Unreadable
 from sovereign.kernel import policy, question
 from sovereign.kernel.language import occurs
 from sovereign.ports import Bench, Clock, Source
@@ -240,6 +240,11 @@ def prepare(ws: Workspace, settings: Settings, text: str, *, sources: Sequence[s
     )
 
 
+def run_name(settings: Settings, request: Request) -> str:
+    """The same request under the same policy has the same name; asked again it gets a number behind it."""
+    return "r-" + seal.digest([request, policy.fingerprint(policy_text(settings))])[:10]
+
+
 def policy_text(settings: Settings) -> str:
     chosen = settings.policy_file or POLICY
     try:
@@ -320,8 +325,7 @@ def ask(
         if library:
             add_to_library(ws, settings, library, adding)
         request = prepare(ws, settings, text, sources=sources or settings.sources, lab=lab or settings.lab, model=model or settings.model)
-        base = "r-" + seal.digest([request, policy.fingerprint(policy_text(settings))])[:10]
-        row = ws.runs.create(base, request.question, seal.plain(request), at=ws.clock.now())
+        row = ws.runs.create(run_name(settings, request), request.question, seal.plain(request), at=ws.clock.now())
         return _work(ws, settings, row.run_id, out, progress)
 
 
@@ -329,6 +333,7 @@ def resume(settings: Settings, run_id: str, *, out: Path | None = None, progress
     """Brings a killed or failed run to its end; a finished one is shown as it is."""
     with workspace(settings) as ws:
         if ws.runs.finished_step(run_id, path.step_key("press", 0)):
+            ws.runs.end(run_id)  # it may have been killed between its last step and this mark
             return load(ws, run_id, out)
         ws.runs.set_state(run_id, "running")
         return _work(ws, settings, run_id, out, progress)
@@ -347,10 +352,12 @@ def _work(ws: Workspace, settings: Settings, run_id: str, out: Path | None, prog
     try:
         with engine(ws.home, run_id, perform, url=settings.database_url) as finish:
             finish()
+    except Interrupted:
+        raise  # stopped from outside: the run is not over, and another worker may hold it already
     except SovereignError as exc:
         ws.runs.set_state(run_id, "failed", exc.line())
         raise
-    ws.runs.set_state(run_id, "waiting_for_owner")
+    ws.runs.end(run_id)
     return load(ws, run_id, out)
 
 

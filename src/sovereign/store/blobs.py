@@ -32,7 +32,7 @@ class BlobStore:
         if len(body) > SMALL and self.database.is_sqlite:
             self._put_file(digest, body)
         elif tx.execute(sa.select(table.c.digest).where(table.c.digest == digest)).first() is None:
-            tx.execute(table.insert().values(digest=digest, body=body))
+            self.database.insert_new(tx, table, digest=digest, body=body)
         return digest
 
     def _put_file(self, digest: str, body: bytes) -> None:

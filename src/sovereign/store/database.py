@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from sovereign.errors import WorkspaceUnusable
 
@@ -106,6 +108,7 @@ class Database:
         else:
             self.engine = sa.create_engine(self.url.replace("postgresql://", "postgresql+psycopg://", 1), pool_pre_ping=True)
         with self.write() as tx:
+            self.lock(tx, "schema")  # two first starts at once must not both create the tables
             metadata.create_all(tx)
             found = tx.execute(sa.select(facts.c.value).where(facts.c.name == "schema")).scalar()
             if found is None:
@@ -133,6 +136,20 @@ class Database:
                 yield connection
         except sa.exc.DatabaseError as exc:
             raise self._explained(exc) from exc
+
+    def lock(self, tx: sa.Connection, name: str) -> None:
+        """One writer of `name` at a time, until the transaction ends. SQLite is serialised already, by BEGIN IMMEDIATE."""
+        if not self.is_sqlite:
+            tx.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
+
+    def insert_new(self, tx: sa.Connection, table: sa.Table, **values: object) -> bool:
+        """Inserts unless the primary key is taken; whether it did. Two writers of the same row must not fail each other."""
+        insert = sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+        return bool(tx.execute(insert.values(**values).on_conflict_do_nothing()).rowcount)
+
+    def now(self, tx: sa.Connection) -> float:
+        """Seconds since 1970 by the one clock that all workers share: the server's, or this machine's for SQLite."""
+        return time.time() if self.is_sqlite else float(tx.execute(sa.text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
 
     def _explained(self, exc: sa.exc.DBAPIError) -> WorkspaceUnusable:
         said = str(exc.orig).lower()

@@ -49,8 +49,7 @@ class Ledger:
     def append_in(
         self, tx: sa.Connection, scope: str, entries: Sequence[tuple[str, Mapping[str, Any]]], *, at: str, step_key: str | None = None
     ) -> list[Event]:
-        if not self.database.is_sqlite:  # SQLite is serialised by BEGIN IMMEDIATE; PostgreSQL needs a lock per chain
-            tx.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:scope))"), {"scope": scope})
+        self.database.lock(tx, scope)
         last = tx.execute(sa.select(table.c.seq, table.c.hash).where(table.c.scope == scope).order_by(table.c.seq.desc()).limit(1)).first()
         seq, previous = (last[0] + 1, last[1]) if last else (0, seal.GENESIS)
         written = []

@@ -38,6 +38,7 @@ class Library:
         """One transaction for the whole batch. Adding the same again changes nothing."""
         new_papers = new_documents = unchanged = 0
         with self.database.write() as tx:
+            self.database.lock(tx, "library")  # numbers must appear in order: the index reads what came after its last one
             seq = self._next_seq(tx)
             for item in additions:
                 known = self._find(tx, item.paper)

@@ -37,12 +37,17 @@ class RunStore:
     def create(self, base_id: str, question: str, request: Mapping[str, Any], *, at: str) -> RunRow:
         """A new run named `base_id`, or `base_id-2`, `-3` … when the same request was made before."""
         with self.database.write() as tx:
-            taken = {r[0] for r in tx.execute(sa.select(table.c.run_id).where(table.c.run_id.startswith(base_id)))}
-            run_id = next(c for c in (base_id, *(f"{base_id}-{n}" for n in range(2, 100_000))) if c not in taken)
-            digest = self.blobs.put_in(tx, seal.canonical(request))
-            row = RunRow(run_id, question, at, "running", digest)
-            tx.execute(table.insert().values(**row.__dict__))
-            self.ledger.append_in(tx, run_id, [("run_started", {"run_id": run_id, "question": question, "request": digest})], at=at)
+            return self.create_in(tx, base_id, question, request, at=at)
+
+    def create_in(self, tx: sa.Connection, base_id: str, question: str, request: Mapping[str, Any], *, at: str) -> RunRow:
+        """The same inside the caller's transaction."""
+        self.database.lock(tx, "runs")
+        taken = {r[0] for r in tx.execute(sa.select(table.c.run_id).where(table.c.run_id.startswith(base_id)))}
+        run_id = next(c for c in (base_id, *(f"{base_id}-{n}" for n in range(2, 100_000))) if c not in taken)
+        digest = self.blobs.put_in(tx, seal.canonical(request))
+        row = RunRow(run_id, question, at, "running", digest)
+        tx.execute(table.insert().values(**row.__dict__))
+        self.ledger.append_in(tx, run_id, [("run_started", {"run_id": run_id, "question": question, "request": digest})], at=at)
         return row
 
     def get(self, run_id: str) -> RunRow:
@@ -57,6 +62,12 @@ class RunStore:
         with self.database.read() as connection:
             rows = connection.execute(sa.select(table).order_by(table.c.created_at.desc(), table.c.run_id))
             return [RunRow(**r._mapping) for r in rows]
+
+    def end(self, run_id: str) -> None:
+        """To the owner, from the path's own states only: a run that the owner has decided on stays decided."""
+        with self.database.write() as tx:
+            mine = (table.c.run_id == run_id) & table.c.state.in_(("running", "failed"))
+            tx.execute(table.update().where(mine).values(state="waiting_for_owner", error=""))
 
     def set_state(self, run_id: str, state: str, error: str = "") -> None:
         with self.database.write() as tx:
@@ -73,6 +84,18 @@ class RunStore:
             tx.execute(timing_table.delete().where(timing_table.c.run_id == run_id, timing_table.c.step_key == step_key))
             tx.execute(timing_table.insert().values(run_id=run_id, step_key=step_key, seconds=seconds))
         return digest
+
+    def finish_once(
+        self, run_id: str, step_key: str, output: Any, events: Sequence[tuple[str, Mapping[str, Any]]], *, at: str, seconds: float
+    ) -> str:
+        """The same where two workers may have done one step (the first had lost its lease): the first to close it counts for both."""
+        try:
+            return self.finish_step(run_id, step_key, output, events, at=at, seconds=seconds)
+        except sa.exc.IntegrityError:
+            held = self.finished_step(run_id, step_key)
+            if held is None:
+                raise
+            return held
 
     def finished_step(self, run_id: str, step_key: str) -> str | None:
         closed = self.ledger.closed(run_id, step_key)
