@@ -175,9 +175,9 @@ def flags_in(ws: Workspace, run_id: str) -> dict[str, tuple[str, ...]]:
     return {p: tuple(sorted(f)) for p, f in sorted(found.items())}
 
 
-def overview(ws: Workspace, run_id: str) -> dict[str, Any]:
+def overview(ws: Workspace, run_id: str, run: Held | None = None) -> dict[str, Any]:
     """What an owner needs before deciding, as JSON-ready values: reasons in order of weight, gaps to waive, numbers, decisions so far."""
-    run = held(ws, run_id)
+    run = run or held(ws, run_id)
     flagged = flags_in(ws, run_id)
     findings = [f for r in run.hearing.reviews for f in r.findings]
     why = review.reasons(run.checks, run.decision, findings, run.rulings, flagged)
@@ -186,7 +186,7 @@ def overview(ws: Workspace, run_id: str) -> dict[str, Any]:
         verdicts[ruling.verdict.value] = verdicts.get(ruling.verdict.value, 0) + 1
     return {
         "run_id": run_id,
-        "state": run.row.state,
+        "state": ws.runs.get(run_id).state,
         "question": run.row.question,
         "title": run.draft.title,
         "created_at": run.row.created_at,
@@ -217,21 +217,34 @@ def decision_line(body: Mapping[str, Any], seq: int) -> dict[str, Any]:
     }
 
 
-def queue(ws: Workspace) -> list[dict[str, Any]]:
-    """Every run with what the queue shows of it, waiting ones first, oldest of them first. A run whose records are broken says so."""
+def queue(ws: Workspace, known: dict[str, tuple[str, dict[str, Any]]] | None = None) -> list[dict[str, Any]]:
+    """Every run with what the queue shows of it, waiting ones first, oldest of them first. A run whose records are broken says so.
+
+    known: what an earlier call found, by run and ledger head; a caller that asks often gives the same dict again.
+    """
+    known = {} if known is None else known
     rows = []
     for row in ws.runs.list():
         entry: dict[str, Any] = {"run_id": row.run_id, "state": row.state, "question": row.question, "created_at": row.created_at}
         if row.state not in ("running", "failed"):
-            try:
-                shown = overview(ws, row.run_id)
-            except (IntegrityBroken, NotFound, Refused) as exc:
-                entry["broken"] = exc.line()
-            else:
-                keep = ("title", "policy", "score", "verdicts", "claims", "facets_answered", "gaps")
-                entry |= {k: shown[k] for k in keep} | {"reasons": len(shown["reasons"])}
+            head = ws.ledger.head(row.run_id)
+            if known.get(row.run_id, ("", {}))[0] != head:
+                known[row.run_id] = (head, _queued(ws, row.run_id))
+            entry |= known[row.run_id][1]
         elif row.error:
             entry["error"] = row.error
         rows.append(entry)
     order = {"waiting_for_owner": 0, "running": 1, "failed": 2}
     return sorted(rows, key=lambda r: (order.get(r["state"], 3), r["created_at"] if r["state"] == "waiting_for_owner" else ""))
+
+
+def _queued(ws: Workspace, run_id: str) -> dict[str, Any]:
+    try:
+        shown = overview(ws, run_id)
+    except (IntegrityBroken, NotFound, Refused) as exc:
+        return {"broken": exc.line()}
+    keep = ("title", "policy", "score", "verdicts", "claims", "facets_answered", "gaps")
+    return {k: shown[k] for k in keep} | {
+        "reasons": len(shown["reasons"]),
+        "flagged": any(r["weight"] == "flagged" for r in shown["reasons"]),
+    }
