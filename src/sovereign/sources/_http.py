@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import random
+import socket
 import sqlite3
 import ssl
 import time
@@ -227,6 +228,7 @@ class Http:
         async with self._gate(service):
             self._refuse_broken(service)
             await self._wait_for_slot(service, call, deadline)
+            self._refuse_broken(service)  # it may have broken while we waited for our turn
             answer = await self._sent(service, call)
         await self._heed(service, answer)
         if answer.status not in call.statuses:
@@ -367,7 +369,8 @@ class Http:
         except BadEncoding as exc:
             raise _Trouble("bad_body", f"{service.label}'s answer does not decompress ({exc}).", again=True) from exc
         except httpx.ConnectError as exc:
-            raise _Trouble("unreachable", f"{service.label} cannot be reached.", again=True, attempts=FEW_ATTEMPTS) from exc
+            again = not _unresolved(exc)  # a name that nobody knows now will not be known in a second: this machine is offline
+            raise _Trouble("unreachable", f"{service.label} cannot be reached.", again=again, attempts=FEW_ATTEMPTS) from exc
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as exc:
             raise _Trouble("refused", f"{service.label} has no usable address ({shown(call.url)}).", again=False) from exc
         except (httpx.TransportError, ssl.SSLError, OSError) as exc:
@@ -500,6 +503,15 @@ def _whole(text: str | None) -> int | None:
     except ValueError:
         return None
     return int(value) if 0 <= value < 10**15 else None
+
+
+def _unresolved(error: BaseException | None) -> bool:
+    """Whether looking the host up is what failed."""
+    while error is not None:
+        if isinstance(error, socket.gaierror):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _retry_after_s(text: str | None, now: float) -> float | None:
