@@ -76,7 +76,7 @@ def test_one_seed_makes_no_comparison_claims_and_many_do() -> None:
     assert not any("smoes" in p.statistic for p in only)
 
 
-def test_every_strategy_has_a_look_and_the_presets_cover_the_issue() -> None:
+def test_every_strategy_has_a_look_and_the_presets_cover_the_strategies_and_batches() -> None:
     assert set(LOOK) == set(STRATEGIES) and set(study.load("routing_tradeoff").info.presets) == set(PRESETS)
     assert set(PRESETS["gpu"].strategies) == set(STRATEGIES) and PRESETS["gpu"].seeds >= 10
     assert PRESETS["standard"].batches[0] == 1 and PRESETS["standard"].batches[-1] == 32

@@ -56,9 +56,9 @@ class AnyExpertsRouter(nn.Module):
     step of a controller that rescales the slot range while training until the mean number of real slots is K, for comparisons at equal compute; the
     paper leaves that mean to the range and the cap).
 
-    `budget` (a buffer, 1.0) rescales the slot range at inference, on top of the controller's `base`. aux: input_scale_T = 1 + alpha w (the layer multiplies the experts' input by it,
-    which gives the task loss a path to the MLP), importance_T, balance_loss over real and virtual experts, importance_loss = mean squared
-    importance logit (weight 1e-3 in the paper).
+    `budget` (a buffer, 1.0) rescales the slot range at inference, on top of the controller's `base`. aux: input_scale_T = 1 + alpha w (the layer
+    multiplies the experts' input by it, which gives the task loss a path to the MLP), importance_T, balance_loss over real and virtual experts,
+    importance_loss = mean squared importance logit (weight 1e-3 in the paper).
     """
 
     def __init__(self, spec: RouterSpec, layer: int):
