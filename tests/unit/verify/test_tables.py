@@ -43,7 +43,11 @@ def test_relations_of_a_table(table: Make, claim: str, true: bool) -> None:
 
 def test_what_the_table_does_not_name_is_not_settled(table: Make) -> None:
     document = table("Accuracy in percent.", HEADER, ROWS)
-    for claim in ("Badger outperforms Stoat on MMLU.", "Marten outperforms Stoat on MMLU for every prompt template.", "Marten is cheaper to train than Stoat."):
+    for claim in (
+        "Badger outperforms Stoat on MMLU.",
+        "Marten outperforms Stoat on MMLU for every prompt template.",
+        "Marten is cheaper to train than Stoat.",
+    ):
         assert verify_claim(make_claim(claim), [("p", document)]).verdict is not Verdict.SUPPORTED
 
 
