@@ -38,6 +38,7 @@ from sovereign.records import (
     SentenceKind,
     Stance,
     State,
+    Statement,
     Table,
     Trial,
     Verdict,
@@ -295,17 +296,37 @@ def _measurements(m: Material) -> Section | None:
     return Section("Measurements", tuple(sentences), tuple(tables), tuple(figures))
 
 
+def _telling(m: Material, trial: Trial) -> list[Statement]:
+    """Statements of the works that the question names first, then other published ones, then the study's own controls; decided ones first in each."""
+    works = [a.paper.arxiv_id for a in m.admissions if a.admitted and a.score == 1.0 and a.paper.arxiv_id]
+
+    def order(s: Statement) -> tuple[bool, bool, bool]:
+        return (
+            not (s.source.startswith("arXiv") and any(w in s.source for w in works)),
+            not s.source.startswith("arXiv"),
+            s.verdict is GateVerdict.UNVERIFIED,
+        )
+
+    return sorted(trial.statements, key=order)
+
+
 def _trial_sentences(m: Material) -> list[Sentence]:
     """What the trials say about facets of this question: judged predictions, verified or falsified first."""
     bearing = {t for t, facets in m.trial_facets if facets}
     out = []
     for trial in m.trials:
-        for s in trial.statements:
+        for s in _telling(m, trial):
             if trial.trial_id in bearing and s.verdict is not GateVerdict.UNVERIFIED and s.prediction is not None:
-                held = "held" if s.verdict is GateVerdict.VERIFIED else "did not hold"
-                text = f"In our own {trial.scale.value} trial the prediction “{s.prediction.statement.rstrip('.')}” {held}: {s.why}"
-                out.append(Sentence("", text, SentenceKind.CLAIM, trials=(trial.trial_id,), lead="Measured here"))
+                out.append(replace(_reported(trial, s), lead="Measured here"))
     return [replace(s, lead=s.lead if i == 0 else "") for i, s in enumerate(out)]
+
+
+def _reported(trial: Trial, s: Statement) -> Sentence:
+    """One judged statement of a trial in the words of its record."""
+    held = "held" if s.verdict is GateVerdict.VERIFIED else "did not hold"
+    stated = (s.prediction.statement if s.prediction else s.text).rstrip(".")
+    text = f"In our own {trial.scale.value} trial the prediction “{stated}” {held}: {s.why}"
+    return Sentence("", text, SentenceKind.CLAIM, trials=(trial.trial_id,))
 
 
 def _disagreements(m: Material, book: _Book) -> Section | None:
@@ -318,12 +339,12 @@ def _disagreements(m: Material, book: _Book) -> Section | None:
                 pair = (ruling.claim_id, other.claim_id)
                 text = f"Contested: {_quoted(claims[pair[0]].text)} {book.mark(claims[pair[0]])} stands against {_quoted(other.text)} {book.mark(other)}."
                 sentences.append(Sentence("", text, SentenceKind.CLAIM, pair, citations=book.cite(claims[pair[0]], other)))
-        against = [e.trial_id for e in ruling.evidence if e.trial_id and e.stance is Stance.REFUTES]
-        if against and book.stated(claims[ruling.claim_id]):
-            claim = claims[ruling.claim_id]
-            mark = book.mark(claim)
-            text = f"Stated by the source and not confirmed by our own trial {against[0]}: {_quoted(claim.text)} {mark}. Both stand here as they are."
-            sentences.append(Sentence("", text, SentenceKind.CLAIM, (claim.claim_id,), (against[0],), citations=book.cite(claim)))
+        for evidence in ruling.evidence:
+            if evidence.trial_id and evidence.stance is Stance.REFUTES and book.stated(claims[ruling.claim_id]):
+                ours = [x for t in m.trials if t.trial_id == evidence.trial_id for x in t.statements if evidence.note.endswith(x.text)]
+                trial = next(t for t in m.trials if t.trial_id == evidence.trial_id)
+                sentences.append(replace(book.sentence(claims[ruling.claim_id]), lead="Stated, and not confirmed by our own trial"))
+                sentences += [_reported(trial, x) for x in ours[:1]]
         if ruling.verdict is Verdict.CONTRADICTED:
             claim = claims[ruling.claim_id]
             text = f"Contradicted and therefore not used: {_quoted(claim.text)} {book.mark(claim)} — {ruling.reason.rstrip('.')}."

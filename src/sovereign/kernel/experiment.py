@@ -83,13 +83,13 @@ def _facets(trial: Trial, question: Question) -> tuple[str, ...]:
     return tuple(f.id for f in question.facets if f.kind is not FacetKind.SYSTEM and any(language.mentions(f, text) for text in judged))
 
 
-def _backed(trial: Trial, claims: Sequence[Claim]) -> list[tuple[str, str, GateVerdict, Scale]]:
-    out: list[tuple[str, str, GateVerdict, Scale]] = []
+def _backed(trial: Trial, claims: Sequence[Claim]) -> list[tuple[str, str, GateVerdict, Scale, str]]:
+    out: list[tuple[str, str, GateVerdict, Scale, str]] = []
     for claim in claims:
         for statement in trial.statements:
             named = statement.prediction is not None and statement.prediction.claim_id == claim.claim_id
             if statement.verdict is not GateVerdict.UNVERIFIED and (named or _same_statement(statement, claim)):
-                out.append((claim.claim_id, trial.trial_id, statement.verdict, trial.scale))
+                out.append((claim.claim_id, trial.trial_id, statement.verdict, trial.scale, statement.text))
                 break
     return out
 
@@ -113,14 +113,14 @@ def raise_levels(rulings: Sequence[Ruling], executed: Executed) -> tuple[Ruling,
     """Levels and evidence after the trials. A falsified claim keeps its textual verdict and shows the trial against it: both sides stand."""
     out = []
     for ruling in rulings:
-        for claim_id, trial_id, verdict, scale in executed.backs:
+        for claim_id, trial_id, verdict, scale, statement in executed.backs:
             if claim_id != ruling.claim_id or ruling.verdict not in (Verdict.SUPPORTED, Verdict.QUALIFIED):
                 continue
             stance = Stance.SUPPORTS if verdict is GateVerdict.VERIFIED else Stance.REFUTES
             level = ruling.level
             if verdict is GateVerdict.VERIFIED:
                 level = max(level, Level.L6_REPRODUCED if scale is Scale.EXACT else Level.L5_EXECUTED)
-            evidence = Evidence(stance, trial_id=trial_id, note=f"{scale.value} trial: {verdict.value}")
+            evidence = Evidence(stance, trial_id=trial_id, note=f"{scale.value} trial: {verdict.value}: {statement}")
             ruling = replace(ruling, level=level, evidence=(*ruling.evidence, evidence))
         out.append(ruling)
     return tuple(out)

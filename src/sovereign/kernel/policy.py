@@ -47,7 +47,7 @@ FACTS = {
     "executed_count": "claims at L5 or above",
     "facets": "number of facets of the question besides its systems",
     "facets_answered_share": "answered / facets, None without facets",
-    "question_answered": "half of all facets answered, among them one metric, one comparator and one data set where the question names any",
+    "question_answered": "half of all facets answered, among them every metric, and one comparator and one data set where the question names any",
     "named_system_found": "every named system is among the admitted sources; None when none is named",
     "not_run_checks": "gate checks that were not run",
     "sources_cited": "different works cited",
@@ -89,7 +89,7 @@ def facts(
     basis = {r.paper_id: r.basis for r in readings}
     parts = [[c for c in asked if kinds.get(c.facet) is kind] for kind in (FacetKind.METRIC, FacetKind.COMPARATOR, FacetKind.DATASET)]
     answered = any(c.answered for c in (metrics or asked)) and (share is None or share >= 0.5)
-    answered = answered and all(any(c.answered for c in part) for part in parts if part)
+    answered = answered and all(c.answered for c in metrics) and all(any(c.answered for c in part) for part in parts if part)
     return {
         "score": hearing.score,
         "tribunal": hearing.decision,

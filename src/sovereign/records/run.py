@@ -15,12 +15,12 @@ from sovereign.records.trial import GateVerdict, Prediction, Scale, Trial
 
 @dataclass(frozen=True)
 class Executed:
-    """What the laboratory contributes to a run. bears_on: (trial id, facet ids); backs: (claim id, trial id, gate verdict, scale)."""
+    """What the laboratory contributes to a run. bears_on: (trial id, facet ids); backs: (claim id, trial id, gate verdict, scale, statement)."""
 
     trials: tuple[Trial, ...] = ()
     predictions: tuple[Prediction, ...] = ()
     bears_on: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    backs: tuple[tuple[str, str, GateVerdict, Scale], ...] = ()
+    backs: tuple[tuple[str, str, GateVerdict, Scale, str], ...] = ()
     checks: tuple[Check, ...] = ()
     why: tuple[str, ...] = ()  # how studies were chosen, in plain words
 
