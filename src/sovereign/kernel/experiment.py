@@ -106,7 +106,9 @@ def _same_statement(statement: Statement, claim: Claim) -> bool:
     shared = len(mine & theirs) / (min(len(mine), len(theirs)) or 1)
     figures = {round(v.low, 6) for v in claim.slots.values if v.unit or v.decimals}
     published = {round(v.low, 6) for v in language.parse_slots(statement.text).values if v.unit or v.decimals}
-    return (bool(figures & published) and shared >= 0.3) or shared >= 0.6
+    if figures and published:  # two different published figures are two different statements, however alike their words
+        return bool(figures & published) and shared >= 0.3
+    return shared >= 0.6
 
 
 def raise_levels(rulings: Sequence[Ruling], executed: Executed) -> tuple[Ruling, ...]:
