@@ -58,6 +58,12 @@ class Settings(BaseSettings):
     max_claims: int = Field(24, ge=1, le=1000, description="claims kept per run")
     revision_rounds: int = Field(2, ge=0, le=5)
     policy_file: Path | None = None
+    agenda_limits: dict[str, int] = Field(
+        {}, description='runs at a time over all workers that use a source or a model: {"arxiv": 1, "model": 2}; empty: no limit'
+    )
+    agenda_standing: int = Field(
+        0, ge=0, le=20, description="how many suggested questions workers may queue by themselves when the agenda is empty; 0: none, ever"
+    )
 
     zenodo_base: str = "https://zenodo.org/api"
     zenodo_token: SecretStr | None = None
