@@ -17,6 +17,7 @@ from sovereign.records import (
     Admission,
     Check,
     Claim,
+    Direction,
     Evidence,
     Executed,
     FacetKind,
@@ -103,12 +104,14 @@ def _same_statement(statement: Statement, claim: Claim) -> bool:
     if not work or work not in statement.source or statement.source.startswith("control"):
         return False
     mine, theirs = set(language.tokens(claim.text)), set(language.tokens(statement.text))
-    shared = len(mine & theirs) / (min(len(mine), len(theirs)) or 1)
+    common = mine & theirs
+    shared = len(common) / (min(len(mine), len(theirs)) or 1)
     figures = {round(v.low, 6) for v in claim.slots.values if v.unit or v.decimals}
-    published = {round(v.low, 6) for v in language.parse_slots(statement.text).values if v.unit or v.decimals}
-    if figures and published:  # two different published figures are two different statements, however alike their words
+    slots = language.parse_slots(statement.text)
+    published = {round(v.low, 6) for v in slots.values if v.unit or v.decimals}
+    if figures:  # a claim with figures is tested only by a statement with one of them, however alike the words
         return bool(figures & published) and shared >= 0.3
-    return shared >= 0.6
+    return shared >= 0.6 and len(common) >= 4 and slots.direction is claim.slots.direction and slots.direction is not Direction.NONE
 
 
 def raise_levels(rulings: Sequence[Ruling], executed: Executed) -> tuple[Ruling, ...]:
