@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from sovereign import path, seal
@@ -173,7 +174,7 @@ def document(run: Held, text_sha256: str, start: int, end: int) -> dict[str, Any
                 "after": held.text[inside[1] : until],
             }
         )
-    for block, following in zip(blocks, blocks[1:], strict=False):  # the text itself carries its headings: show each once
+    for block, following in pairwise(blocks):  # the text itself carries its headings: show each once
         field = "after" if block["after"] or block["marked"] else "before"
         if following["title"] and block[field].rstrip().endswith(following["title"]):
             block[field] = block[field].rstrip().removesuffix(following["title"]).rstrip() + "\n"
