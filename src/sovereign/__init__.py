@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sovereign.version import __version__
+
 if TYPE_CHECKING:
     from sovereign.api import Result as Result
     from sovereign.api import ask as ask
@@ -12,8 +14,6 @@ if TYPE_CHECKING:
     from sovereign.api import verify as verify
     from sovereign.errors import SovereignError as SovereignError
     from sovereign.records import *  # noqa: F403
-
-__version__ = "0.1.0"
 
 _API = ("Result", "ask", "check", "verify")
 _RECORDS = (

@@ -15,9 +15,10 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field
 from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
 
-from sovereign import __version__, api
+from sovereign import api
 from sovereign.errors import BadInput, MissingExtra, NotFound, SovereignError
 from sovereign.records import Document, Ruling
+from sovereign.version import __version__
 
 T = TypeVar("T")
 LONGEST_TEXT = 200_000  # characters of one text; a long paper has about 100 000

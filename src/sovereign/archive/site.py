@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sovereign import __version__, seal
+from sovereign import seal
 from sovereign.archive import page
 from sovereign.archive.citations import csl, ris
 from sovereign.archive.crate import crate, media_type
@@ -21,6 +21,7 @@ from sovereign.archive.graph import graph
 from sovereign.archive.record import Record
 from sovereign.errors import IntegrityBroken, WorkspaceUnusable
 from sovereign.records import Paper, PaperKind
+from sovereign.version import __version__
 
 HERE = Path(__file__).parent
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")

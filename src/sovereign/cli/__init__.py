@@ -8,7 +8,7 @@ import sys
 def main() -> None:
     """Entry point of `sovereign`. Errors become one line on stderr and the exit code of their kind; never a traceback for bad input."""
     if sys.argv[1:] in (["--version"], ["-V"]):
-        from sovereign import __version__
+        from sovereign.version import __version__
 
         print(f"sovereign {__version__}")
         return

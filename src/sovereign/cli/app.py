@@ -37,7 +37,7 @@ def settings(workspace: Path | None, **overrides: Any) -> Any:
 @app.callback(invoke_without_command=True)
 def root(version: Annotated[bool, typer.Option("--version", "-V", help="Show the version.")] = False) -> None:
     if version:
-        from sovereign import __version__
+        from sovereign.version import __version__
 
         show.say(f"sovereign {__version__}")
         raise typer.Exit

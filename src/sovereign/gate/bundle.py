@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sovereign import __version__, seal
+from sovereign import seal
 from sovereign.errors import BadInput, WorkspaceUnusable
 from sovereign.gate.decide import signature_name, signatures_of
 from sovereign.gate.holding import Held, held
 from sovereign.gate.keys import known_keys
 from sovereign.store.workspace import Workspace
+from sovereign.version import __version__
 
 PUBLIC_WITHHELD = ("search", "admit")  # records that carry abstracts of other people's papers
 

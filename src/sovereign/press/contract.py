@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sovereign import __version__, seal
+from sovereign import seal
 from sovereign.records import Claim, Coverage, Evidence, Finished, Ruling
+from sovereign.version import __version__
 
 
 def document(f: Finished) -> dict[str, Any]:
