@@ -50,7 +50,7 @@ DOWN = frozenset(
     minimize minimizes minimized minimizing minimise minimises minimising minimal shorten shortens shortened shortening shorter curtail curtails
     lessen lessens lessened loss-of trim trims trimmed compress compresses compressed slash slashes slashed weaker weak weakest below alleviate
     alleviates alleviated mitigate mitigates mitigated attenuate attenuates attenuated suppress suppresses suppressed inhibit inhibits inhibited
-    downregulate downregulated downregulates downregulation deplete depleted halve halves halved narrower narrow plummet plummets plummeted sink
+    downregulate downregulated downregulates downregulation deplete depleted halve halves halved narrower narrow narrows narrowed narrowing plummet plummets plummeted sink
     sinks sank down negative negatively deflate deflated dwindle dwindles subside subsides dampen dampens impede impedes hinder hinders
     hindered block blocks blocked prevent prevents prevented relieve relieves lighter least decrement contract contracts plunge plunges plunged
     recede recedes shed sheds shave shaves shaved underexpression slump slumps slumped lacking ease eases eased""".split()
@@ -59,7 +59,7 @@ GOOD = frozenset(
     """
     gain gains gained gaining enhances enhanced enhancing enhancement improve improves improved improving improvement improvements better
     best outperform outperforms outperformed outperforming superior beat beats beaten strengthen strengthens strengthened enhance benefit
-    benefits benefited win wins winning advantage advantages advantageous excel excels optimal favorable favourable favorably successful
+    benefits benefited win wins winning advantage advantages advantageous excel excels favorable favourable favorably successful
     upgrade upgrades lead outstrip outstrips outstripped outdo outdoes trump trumps
     """.split()
 )
@@ -340,7 +340,7 @@ SYNONYMS: tuple[str, ...] = (
     "adjacent neighbouring neighboring consecutive successive",
     "further another additional extra",
     "chance random randomly",
-    "optimal best ideal",
+    "optimal optimum best ideal",
     "convert converts converted conversion",
     "respond responds react reacts",
     "forecast forecasts foresee",

@@ -148,9 +148,13 @@ def _judge(claim: Scan, grid: Grid) -> TableRuling | None:
     if _average(claim) and not entities:
         return _check_average(claim, grid, chosen)
     superlative = next((t for t in claim.tokens if t.low in _SUPERLATIVE), None)
+    if claim.words & {"second", "2th", "runner-up"} and not re.search(
+        r"second[ -](?:best|highest|lowest|largest|smallest|fastest|worst)|ranks? second", claim.text, re.IGNORECASE
+    ):
+        return None  # two places in one sentence
     if superlative is not None and len(entities) == 1 and "than" not in claim.words:
         return _check_superlative(claim, grid, entities[0].index, chosen, superlative)
-    if len(entities) == 2:
+    if len(entities) == 2 and (attributes or not claim.quantities) and not claim.words & {"from", "going"}:
         return _check_pair(claim, grid, entities, chosen)
     return None
 

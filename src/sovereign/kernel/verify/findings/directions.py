@@ -131,6 +131,8 @@ def directions(aligned: Aligned, bound: Bound) -> list[Finding]:
     for i, token in enumerate(aligned.claim.content):
         if token.kind != "w" or polarity(token.low) in {"", "same"} or _attribute(aligned.claim, i):
             continue
+        if aligned.partners[i] and all(not polarity(source[j].low) for j in aligned.partners[i]):
+            continue  # said by a word that is no direction ("best" by "optimal")
         if (clash := _beside_value(aligned, bound, i, near_claim, near_source)) is not None:
             findings.append(clash)
             continue
@@ -207,6 +209,11 @@ def _direction(
 
 def _signed(aligned: Aligned, bound: Bound, at: int, near: Closeness) -> int:
     """The sign of the source value that the claim's value nearest to the direction word is bound to; falls of two values count as minus."""
+    against = [i for i in sorted(bound.to) if side_of(aligned.claim, aligned.claim.content[i]) == "base"]
+    if len(bound.to) == 2 and len(against) == 1 and against[0] == max(bound.to):
+        mine, other = (aligned.claim.content[i].value for i in sorted(bound.to))
+        if mine is not None and other is not None and mine.unit == other.unit and mine.low != other.low:
+            return 1 if mine.low > other.low else -1  # "3.4 % against 2.4 %"
     for _i, j in sorted(bound.to.items(), key=lambda x: -near(at, x[0])):
         value = aligned.source.content[j].value
         if value is None:
