@@ -37,20 +37,21 @@ def graph(sources: Sequence[tuple[str, str]], nodes: Sequence[Mapping[str, Any]]
     for n in nodes:
         x, y = right[str(n["id"])]
         kind = "good" if n["verdict"] in GOOD else "bad"
-        label = escape(textwrap.shorten(str(n["label"]), 62, placeholder="…"))
+        label = escape(textwrap.shorten(str(n["label"]), 54, placeholder="…"))
         text = f'<text x="{x + 14}" y="{y + 4}">{label}</text>'
         if n.get("href"):
             text = f'<a href="{escape(str(n["href"]), quote=True)}">{text}</a>'
         marks.append(
             f'<g><title>{escape(str(n["label"]))} — {escape(str(n["verdict"]))}</title><circle class="node {kind}" cx="{x}" cy="{y}" r="5"/>{text}</g>'
         )
+    role = "group" if any(n.get("href") for n in nodes) else "img"  # what is an image to a reader cannot hold links
     style = (
         ".edge{fill:none;stroke-width:1.2;opacity:.55}.edge.good{stroke:#2f7d57}.edge.bad{stroke:#b4552d;stroke-dasharray:4 3}"
         ".edge.contest{stroke:#b4552d;stroke-width:1.6;opacity:.9}.source{fill:#3b6ea5}.node.good{fill:#2f7d57}.node.bad{fill:#b4552d}"
         "text{font:12px system-ui,sans-serif;fill:#1d2730}a text{text-decoration:underline}rect.back{fill:#fff}"
     )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 980 {height}" role="img" aria-label="{escape(title, quote=True)}"><style>{style}</style>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 980 {height}" role="{role}" aria-label="{escape(title, quote=True)}"><style>{style}</style>'
         f'<rect class="back" width="980" height="{height}"/>{"".join(edges)}{"".join(marks)}</svg>\n'
     )
 

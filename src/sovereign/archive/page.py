@@ -47,7 +47,7 @@ def badge(m: Mapping[str, Any]) -> str:
     kind = {"CURRENT": "good"}.get(m["status"], "warn")
     flagged = '<span class="badge bad">source changed</span>' if m["flags"] else ""
     level = f'<span class="badge">{e(m["level"])}</span>' if m["level"] else ""
-    return f'<span class="badge {kind}">{e(m["status"].lower())}</span>{level}<span class="badge">{e(m["gate_verdict"].lower())}</span>{flagged}'
+    return f'<span class="badge {kind}">{e(m["status"].lower())}</span>{level}<span class="badge">trials: {e(m["gate_verdict"].lower())}</span>{flagged}'
 
 
 def index(manifests: Sequence[Mapping[str, Any]]) -> str:
@@ -150,7 +150,7 @@ def _gate(m: Mapping[str, Any], body: Mapping[str, Any]) -> str:
     )
     return (
         f"<section><h2>Gate</h2><dl><dt>Level</dt><dd>{e(m['level'] or 'none')} (lowest among the claims stated)</dd><dt>Gate verdict</dt><dd>{e(m['gate_verdict'])} "
-        f"({'from the attached trials' if trials else 'no trial is attached'})</dd><dt>Tribunal</dt><dd>{e(body['tribunal']['score'])} of 10, {e(body['tribunal']['decision'])}</dd>"
+        f"({'of claims that an attached trial tested' if trials else 'no trial is attached'})</dd><dt>Tribunal</dt><dd>{e(body['tribunal']['score'])} of 10, {e(body['tribunal']['decision'])}</dd>"
         f"<dt>Policy</dt><dd>{e(body['policy']['decision'])}: {e(body['policy']['rule'])}</dd><dt>Signed</dt><dd>by {e(m['owner'])} at {e(m['signed_at'])}, key "
         f"<code>{e(m['fingerprint'])}</code>{': ' + e(m['note']) if m['note'] else ''}</dd></dl>{f'<ul>{trials}</ul>' if trials else ''}{table('Checks of the gate', ['Check', 'State', 'Reason'], rows)}"
         '<p><a href="graph.svg">Claims and sources as a graph</a></p></section>'

@@ -74,8 +74,11 @@ def level_of(run: Held) -> str | None:
 
 
 def verdict_of(run: Held) -> GateVerdict:
-    """What the attached trials say, never what a review said: FALSIFIED if any statement was, VERIFIED if some were and none was falsified."""
-    verdicts = {s.verdict for t in run.executed.trials for s in t.statements}
+    """What trials say about claims of this record, never what a review said: FALSIFIED if any claim was, VERIFIED if some were and none falsified.
+
+    A trial that is attached but tested none of the claims leaves the record UNVERIFIED.
+    """
+    verdicts = {verdict for _, _, verdict, _ in run.executed.backs}
     for verdict in (GateVerdict.FALSIFIED, GateVerdict.VERIFIED):
         if verdict in verdicts:
             return verdict

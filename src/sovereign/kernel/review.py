@@ -124,7 +124,7 @@ def waiver(choice: Choice, missing: Sequence[str], reason: str) -> str:
             mend='Approve it only knowingly: --waive "REASON" with the name of the gap and why it may stand.',
         )
     said = " ".join(reason.lower().split())
-    unnamed = [m for m in missing if m.lower() not in said]
+    unnamed = [m for m in missing if " ".join(m.lower().split()) not in said]
     if unnamed:
         raise Refused(f"The waiver does not name every gap; not named: {'; '.join(unnamed)}.", mend="Write each name as it is shown.")
     return reason
