@@ -338,3 +338,10 @@ _lab.register(app)
 from sovereign.cli import doors as _doors  # noqa: E402
 
 _doors.register(app)
+
+
+# --- your own manuscript ---
+
+from sovereign.cli import check as _check  # noqa: E402
+
+_check.register(app)
