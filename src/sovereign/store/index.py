@@ -26,6 +26,7 @@ from sovereign.store.library import Library
 
 RRF_K = 10
 HNSW_ABOVE = 50_000  # vectors; below it exact numpy search is faster and simpler
+GRAPH = "vectors.usearch"
 REFIT_FACTOR = 2.0  # the embedder is fitted again when the library has grown by this factor
 CATCH_UP = 256  # documents between two commits
 Progress = Callable[[str, int, int], None]  # what, done, total
@@ -110,7 +111,7 @@ class LibraryIndex:
                 return
             if not changes:
                 return
-            total = meta["rows"] + len(changes)
+            total = meta.get("documents", meta["fitted_on"]) + len(changes)  # documents, as fitted_on: a document has several rows
             if not meta["embedder"] or total > REFIT_FACTOR * max(1, meta["fitted_on"]):
                 self._rebuild(progress)
             else:
@@ -136,6 +137,7 @@ class LibraryIndex:
             "generation": generation,
             "seq": -1,
             "rows": 0,
+            "documents": 0,
             "segments": [],
             "fitted_on": len(changes),
             "removals": self.library.removals(),
@@ -188,8 +190,12 @@ class LibraryIndex:
         segment = f"seg{len(meta['segments'])}"
         np.save(folder / f"{segment}.npy", vectors.astype(np.float32))
         (folder / f"{segment}.json").write_text(json.dumps(rows))
+        if first_row + len(rows) > HNSW_ABOVE:
+            progress("building the vector graph", 0, 1)
+            _grow(folder, [*meta["segments"], segment], first_row)
         seq = max((s for *_, s in changes), default=meta["seq"])
         meta = meta | {"seq": seq, "rows": first_row + len(rows), "segments": [*meta["segments"], segment]}
+        meta["documents"] = meta.get("documents", meta["fitted_on"]) + len(changes)
         part = self.folder / "meta.json.part"
         part.write_text(seal.pretty(meta))
         part.replace(self.folder / "meta.json")
@@ -219,7 +225,7 @@ class LibraryIndex:
             raise WorkspaceUnusable("The library index is damaged.", mend="Run: sovereign library reindex") from exc
         if vectors.shape != (len(rows), meta["dimension"]) or embedder.name != meta["embedder"]:
             raise WorkspaceUnusable("The library index mixes embedders.", mend="Run: sovereign library reindex")
-        return key, index, _approximate(vectors) if len(rows) > HNSW_ABOVE else vectors, rows, embedder
+        return key, index, _approximate(folder, vectors) if len(rows) > HNSW_ABOVE else vectors, rows, embedder
 
     def _meta(self) -> dict[str, Any]:
         path = self.folder / "meta.json"
@@ -278,9 +284,36 @@ def _none(embedder: Embedder) -> Any:
     return np.zeros((0, embedder.dimension), dtype=np.float32)
 
 
-def _approximate(vectors: Any) -> Any:
+def _grow(folder: Path, segments: Sequence[str], first_row: int) -> None:
+    """Adds the last segment's vectors to the graph on disk; builds it from all segments where it is missing or of an interrupted build."""
+    path = folder / GRAPH
+    graph = _new_graph(int(np.load(folder / f"{segments[-1]}.npy", mmap_mode="r").shape[1]))
+    if path.is_file() and first_row:
+        graph.load(str(path))
+    if len(graph) != first_row:
+        graph = _new_graph(graph.ndim)
+    for segment in segments if len(graph) == 0 else segments[-1:]:
+        vectors = np.load(folder / f"{segment}.npy", mmap_mode="r")
+        graph.add(np.arange(len(graph), len(graph) + len(vectors)), np.ascontiguousarray(vectors))
+    part = path.with_name(GRAPH + ".part")
+    graph.save(str(part))
+    part.replace(path)
+
+
+def _approximate(folder: Path, vectors: Any) -> Any:
+    """The graph on disk, mapped and not read; built in memory where it is missing or does not fit the rows."""
+    path = folder / GRAPH
+    if path.is_file():
+        graph = _new_graph(vectors.shape[1])
+        graph.view(str(path))
+        if len(graph) == len(vectors):
+            return graph
+    graph = _new_graph(vectors.shape[1])
+    graph.add(np.arange(len(vectors)), np.ascontiguousarray(vectors))
+    return graph
+
+
+def _new_graph(dimension: int) -> Any:
     from usearch.index import Index
 
-    index = Index(ndim=vectors.shape[1], metric="ip", dtype="f32")
-    index.add(np.arange(len(vectors)), np.ascontiguousarray(vectors))
-    return index
+    return Index(ndim=dimension, metric="ip", dtype="f32")
