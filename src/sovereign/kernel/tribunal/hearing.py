@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sovereign.kernel.tribunal import skeptic, synthesizer, validator
 from sovereign.kernel.tribunal.record import APPROVE_AT, Dossier, panel_score, review, sentences_of
-from sovereign.records import Act, Finding, Hearing, Role, Severity
+from sovereign.records import Act, Finding, Hearing, Review, Role, Severity
 
 ROLES = {Role.SKEPTIC: skeptic.attack, Role.VALIDATOR: validator.check, Role.SYNTHESIZER: synthesizer.judge}
 
@@ -42,11 +42,25 @@ def remedy(findings: Sequence[Finding], dossier: Dossier, spent: frozenset[str])
     return Remedy(drop, tuple(f for f in facets if f in wanted and f not in spent), restore, trial)
 
 
+def by_rule(dossier: Dossier) -> tuple[Review, ...]:
+    """The three roles' reviews without a model; they see the same dossier and not each other."""
+    return tuple(review(role, find, dossier) for role, find in ROLES.items())
+
+
 def hold(
-    dossier: Dossier, *, revision_round: int, rounds_left: int, acted: tuple[str, ...] = (), spent: frozenset[str] = frozenset()
+    dossier: Dossier,
+    *,
+    revision_round: int,
+    rounds_left: int,
+    acted: tuple[str, ...] = (),
+    spent: frozenset[str] = frozenset(),
+    reviews: tuple[Review, ...] | None = None,
 ) -> Hearing:
-    """APPROVE at 6.5 without a blocking finding; below it REVISE while a round is left and something can still be done; else REJECT."""
-    reviews = tuple(review(role, find, dossier) for role, find in ROLES.items())
+    """APPROVE at 6.5 without a blocking finding; below it REVISE while a round is left and something can still be done; else REJECT.
+
+    `reviews`: those of a panel with a model (kernel.assist.review on top of by_rule); None for the rule's own.
+    """
+    reviews = by_rule(dossier) if reviews is None else reviews
     score = panel_score(reviews)
     findings = [f for r in reviews for f in r.findings]
     blocked = any(f.severity is Severity.BLOCKING for f in findings)
