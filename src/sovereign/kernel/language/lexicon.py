@@ -44,16 +44,19 @@ UP = frozenset(
     soar soars soared ascend ascends""".split()
 )
 DOWN = frozenset(
-    """decrease decreases decreased decreasing decreasingly fall falls fell fallen falling drop drops dropped dropping reduce reduces reduced
-    reducing reduction reductions lower lowers lowered lowering low lowest smaller small smallest less fewer few fewest decline declines declined
-    declining diminish diminishes diminished diminishing shrink shrinks shrank shrunk shrinking cut cuts cutting save saves saved saving savings
-    minimize minimizes minimized minimizing minimise minimises minimising minimal shorten shortens shortened shortening shorter curtail curtails
-    lessen lessens lessened loss-of trim trims trimmed compress compresses compressed slash slashes slashed weaker weak weakest below alleviate
-    alleviates alleviated mitigate mitigates mitigated attenuate attenuates attenuated suppress suppresses suppressed inhibit inhibits inhibited
-    downregulate downregulated downregulates downregulation deplete depleted halve halves halved narrower narrow narrows narrowed narrowing plummet plummets plummeted sink
-    sinks sank down negative negatively deflate deflated dwindle dwindles subside subsides dampen dampens impede impedes hinder hinders
-    hindered block blocks blocked prevent prevents prevented relieve relieves lighter least decrement contract contracts plunge plunges plunged
-    recede recedes shed sheds shave shaves shaved underexpression slump slumps slumped lacking ease eases eased""".split()
+    """
+    decrease decreases decreased decreasing decreasingly fall falls fell fallen falling drop drops dropped dropping reduce reduces reduced
+    reducing reduction reductions lower lowers lowered lowering low lowest smaller small smallest less fewer few fewest decline declines
+    declined declining diminish diminishes diminished diminishing shrink shrinks shrank shrunk shrinking cut cuts cutting save saves saved
+    saving savings minimize minimizes minimized minimizing minimise minimises minimising minimal shorten shortens shortened shortening
+    shorter curtail curtails lessen lessens lessened loss-of trim trims trimmed compress compresses compressed slash slashes slashed
+    weaker weak weakest below alleviate alleviates alleviated mitigate mitigates mitigated attenuate attenuates attenuated suppress
+    suppresses suppressed inhibit inhibits inhibited downregulate downregulated downregulates downregulation deplete depleted halve halves
+    halved narrower narrow narrows narrowed narrowing plummet plummets plummeted sink sinks sank down negative negatively deflate deflated
+    dwindle dwindles subside subsides dampen dampens impede impedes hinder hinders hindered block blocks blocked prevent prevents
+    prevented relieve relieves lighter least decrement contract contracts plunge plunges plunged recede recedes shed sheds shave shaves
+    shaved underexpression slump slumps slumped lacking ease eases eased
+    """.split()
 )
 GOOD = frozenset(
     """

@@ -66,14 +66,14 @@ def best_unit(text: str, units: Units) -> UnitRuling | None:
         if pairs:
             return max(pairs, key=lambda r: (r.rank, -r.unit.start))
     if best.verdict is Verdict.CONTRADICTED:
-        best = _settled(best, rulings, plain)
+        best = _settled(best, rulings, plain, units)
     return None if best.verdict is Verdict.NOT_FOUND and best.own < 0.2 else best
 
 
-def _settled(best: UnitRuling, rulings: list[UnitRuling], claim: Scan) -> UnitRuling:
+def _settled(best: UnitRuling, rulings: list[UnitRuling], claim: Scan, units: Units) -> UnitRuling:
     """A contradiction stands only when no other unit is closer to the claim and none, equally close, states the claim's value."""
     by_value = best.unit.table is None and any(x.slot in {"value", "condition"} and x.kind == f.CONTRADICTS for x in best.findings)
-    if by_value and any(_states(other.unit, claim) for other in rulings if other.unit is not best.unit):
+    if by_value and any(_states(other, claim) for other in units.items if other is not best.unit):
         return replace(best, verdict=Verdict.UNRESOLVED)
     for other in sorted(rulings, key=lambda r: (-r.coverage, r.unit.start)):
         if other.verdict is Verdict.UNRESOLVED and other.unit is not best.unit and other.own > best.own + 0.15:
@@ -82,10 +82,10 @@ def _settled(best: UnitRuling, rulings: list[UnitRuling], claim: Scan) -> UnitRu
 
 
 def _states(unit: Unit, claim: Scan) -> bool:
-    """The unit gives every figure of the claim."""
-    wanted = [t.value for t in claim.quantities if t.value is not None]
+    """The unit gives the claim's most telling figure: the one with most digits."""
+    wanted = sorted((t.value for t in claim.quantities if t.value is not None), key=lambda v: -sum(c.isdigit() for c in v.raw))[:1]
     given = [t.value for t in unit.scanned.quantities if t.value is not None]
-    return bool(wanted) and all(any(agree(w, g) is Agreement.EQUAL for g in given) for w in wanted)
+    return bool(wanted) and any(agree(wanted[0], g) is Agreement.EQUAL for g in given)
 
 
 def windows(top: list[Unit], units: Units) -> list[Unit]:

@@ -284,6 +284,9 @@ def _with_units(header: tuple[str, ...], cells: tuple[str, ...]) -> list[str]:
     for i, cell in enumerate(cells):
         match = _HEADER_UNIT.search(header[i]) if i < len(header) else None
         unit = match.group(1).strip() if match else ""
+        last = header[i].split()[-1] if i < len(header) and header[i].split() else ""
+        if unit not in UNITS and last in UNITS and last not in {"points", "times", "x", "X", "min", "second", "seconds", "point", "day"}:
+            unit = last
         out.append(f"{cell.strip('*_ ')} {unit}" if unit in UNITS and _BARE.match(cell) else cell)
     return out
 

@@ -95,13 +95,8 @@ _ROLES = {"from": "from", "to": "to", "by": "by", "than": "base", "versus": "bas
 def side_of(sentence: Scan, token: Token) -> str:
     """Which side of a comparison a quantity stands on: what it came from, what it became, what it is compared with."""
     before = [t for t in sentence.tokens if t.end <= token.start][-3:]
-    if (
-        len(before) > 1
-        and before[-1].low == "of"
-        and before[-2].kind == "q"
-        and before[-2].value is not None
-        and before[-2].value.unit == ""
-    ):
+    plain = [t for t in before if t.low not in {"its", "the", "all", "their", "these"}]
+    if len(plain) > 1 and plain[-1].low == "of" and plain[-2].value is not None and plain[-2].value.unit == "":
         return "total"
     for t in reversed(before):
         if t.low in _ROLES:

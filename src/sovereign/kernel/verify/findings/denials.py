@@ -30,7 +30,8 @@ def negations(aligned: Aligned) -> list[Finding]:
                 findings.append(Finding("negation", sure(aligned) if plain else OPEN, f"not “{token.text}”", f"“{other}” without a denial"))
         elif not partners and not aligned.inherited[i] and not any(t.negated for t in aligned.source.content):
             findings.append(Finding("negation", OPEN, f"not “{token.text}”", "no such denial"))
-    for j in _heads(aligned.source):
+    heads = _heads(aligned.source)
+    for j in heads + [h + 1 for h in heads if h + 1 < len(aligned.source.content) and aligned.source.content[h + 1].negated]:
         holders = [i for i, p in enumerate(aligned.partners) if j in p]
         elsewhere = any(not aligned.source.content[k].negated for i in holders for k in aligned.partners[i])
         if holders and not elsewhere and not any(aligned.claim.content[i].negated for i in holders):

@@ -49,7 +49,27 @@ def values(aligned: Aligned) -> tuple[list[Finding], Bound]:
             bound.to[i] = chosen
         if finding is not None:
             findings.append(finding)
+    findings += _torn(aligned, bound)
     return findings, bound
+
+
+_CLAUSES = re.compile(r"[;.](?!\d)|\b(?:while|whereas|but)\b")
+_NEW_CLAUSE = re.compile(r"[;.](?!\d)|\b(?:while|whereas|but)\b|\band (?=(?:with|on|for|at|in|it|they|by|under)\b)")
+
+
+def _torn(aligned: Aligned, bound: Bound) -> list[Finding]:
+    """Figures that the claim says of one case and the source of two ("at 25 % 3 points" from "at 25 % 1 point; at 12.5 % 3 points")."""
+    if aligned.columns is not None or len(bound.to) < 2:
+        return []
+    mine = [m.start() for m in _NEW_CLAUSE.finditer(aligned.claim.text)]
+    theirs = [m.start() for m in _CLAUSES.finditer(aligned.source.text)]
+    places: dict[int, set[int]] = {}
+    for i, j in bound.to.items():
+        case = sum(c < aligned.claim.content[i].start for c in mine)
+        places.setdefault(case, set()).add(sum(c < aligned.source.content[j].start for c in theirs))
+    if len(places) > 1 and any(len(p) > 1 for p in places.values()):
+        return [Finding("value", OPEN, "these figures of one case", "them of two")]
+    return []
 
 
 def _value(
@@ -62,7 +82,7 @@ def _value(
     setting = head_of(aligned.claim, token)
     role = side_of(aligned.claim, token)
     theirs = {j: side_of(aligned.source, source[j]) for j in agreements}
-    clashing = {j for j, r in theirs.items() if (r == "total") != (role == "total") or {r, role} == {"by", "to"}}
+    clashing = {j for j, r in theirs.items() if (r == "total" and role != "total" and len(agreements) > 1) or {r, role} == {"by", "to"}}
     equal = [j for j, a in agreements.items() if a is Agreement.EQUAL and j not in clashing]
     soft = [j for j, a in agreements.items() if a in (Agreement.QUALIFIED, Agreement.FINER) and j not in clashing]
     off = [j for j, a in agreements.items() if a in (Agreement.OFF, Agreement.UNIT) and _comparable(value, source[j].value)]

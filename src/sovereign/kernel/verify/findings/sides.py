@@ -78,8 +78,10 @@ def _is_pivot(tokens: tuple[Token, ...], at: int) -> bool:
     after = tokens[at + 1].low if at + 1 < len(tokens) else ""
     if low in {"compared", "relative", "comparison"}:
         return after in {"to", "with"}
+    if low == "than" and at + 1 < len(tokens) and tokens[at + 1].kind == "q":
+        return False  # "more than four times" bounds a figure
     if low == "as":
-        return any(t.low == "as" for t in tokens[max(0, at - 3) : at])
+        return any(t.low == "as" for t in tokens[max(0, at - 6) : at])
     if low == "that" and after == "of":
         return True
     if low == "of":
@@ -125,14 +127,8 @@ def _left_of(sentence: Scan, at: int) -> frozenset[int]:
 def sides(aligned: Aligned) -> list[Finding]:
     """Who stands on which side of a comparison: exchanged sides contradict, unless the direction is turned as well."""
     mine, theirs = roles(aligned.claim), roles(aligned.source)
-    if (
-        mine is not None
-        and theirs is None
-        and mine.word == "than"
-        and not any(polarity(t.low) not in {"", "same"} for t in aligned.source.content)
-        and not aligned.claim.quantities
-    ):
-        return [Finding("comparator", OPEN, f"more or less than “{phrase(aligned.claim, mine.other)}”", "no comparison here")]
+    if mine is not None and theirs is None and mine.word == "than" and not aligned.claim.quantities:
+        return [Finding("comparator", OPEN, f"more or less than “{phrase(aligned.claim, mine.other)}”", "no such comparison here")]
     if mine is None or theirs is None:
         return []
     partner = aligned.partners
@@ -167,6 +163,13 @@ def subjects(aligned: Aligned) -> list[Finding]:
         return []
     if all(aligned.strength[i] == 0.0 for i in mine):
         return [Finding("subject", OPEN, f"“{phrase(aligned.claim, frozenset(mine))}”", "nothing about it here")]
+    topic = aligned.unit.topic
+    if (
+        topic
+        and any(t.kind == "n" and t.key == topic for t in aligned.source.content)
+        and all(t.key != topic for t in aligned.claim.content)
+    ):
+        return [Finding("subject", OPEN, f"“{phrase(aligned.claim, frozenset(mine))}”", f"it of another ({topic})")]
     theirs = [j for j in _opening(aligned.source) if aligned.source.content[j].kind == "n"]
     used = {p for partners in aligned.partners for p in partners}
     if not theirs or any(j in used for j in theirs):
