@@ -65,7 +65,9 @@ def test_a_draft_is_reviewed_approved_published_and_verified_offline(person: Per
     page.click("text=Approve and sign")
     page.wait_for_selector("#decided")
     assert "Read on a Sunday." in page.locator("#decided").inner_text() and page.locator("#decide").count() == 0
-    assert {u.split("/")[2] for u in person.requests if u.startswith("http")} == {served.url.split("/")[2]} and not [m for m in person.said if "409" not in m]
+    assert {u.split("/")[2] for u in person.requests if u.startswith("http")} == {served.url.split("/")[2]} and not [
+        m for m in person.said if "409" not in m
+    ]
 
     site = tmp_path / "site"
     published = sovereign("publish", served.run_id, "--site", str(site), "--workspace", str(served.home))
@@ -91,7 +93,10 @@ def read_from_disk(browser: Any, site: Path, run_id: str) -> None:
     for name in ("index.html", "benchmarks.html", "graph.html", "about.html", f"records/{run_id}/index.html"):
         page.goto((site / name).as_uri())
         assert not violations(page), name
-        for href in page.eval_on_selector_all("a[href], link[href], script[src], img[src]", "all => all.map(e => e.href || e.src)"):
+        for href in page.eval_on_selector_all(
+            "a[href], link[href], script[src], img[src]",
+            "all => all.map(e => (e.href && e.href.baseVal !== undefined ? new URL(e.href.baseVal, location).href : e.href) || e.src)",
+        ):
             if href.startswith("file:"):
                 target, _, fragment = href.partition("#")
                 path = Path(target.removeprefix("file://"))
@@ -109,6 +114,8 @@ def test_every_page_is_accessible_and_fits_a_phone(chromium: Any, served: Served
         gate.flag_sources(ws, {"file:planted": ["retracted"]})
     for context in ({"color_scheme": scheme}, {"color_scheme": scheme, "viewport": {"width": 390, "height": 844}, "has_touch": True}):
         someone = Person(chromium, served, **context)
+        assert not violations(someone.page)
+        someone.page.goto(f"{served.url}/agenda")
         assert not violations(someone.page)
         for run in (served.run_id, "r-degraded"):
             for tab in TABS if run == served.run_id else ("", "/contradictions", "/sources"):

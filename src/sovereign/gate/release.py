@@ -78,7 +78,7 @@ def verdict_of(run: Held) -> GateVerdict:
 
     A trial that is attached but tested none of the claims leaves the record UNVERIFIED.
     """
-    verdicts = {verdict for _, _, verdict, _ in run.executed.backs}
+    verdicts = {backed[2] for backed in run.executed.backs}
     for verdict in (GateVerdict.FALSIFIED, GateVerdict.VERIFIED):
         if verdict in verdicts:
             return verdict

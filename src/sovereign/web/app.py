@@ -129,6 +129,10 @@ class Console:
             running = [views.progress(ws, r["run_id"]) | {"question": r["question"]} for r in rows if r["state"] == "running"]
             return self.page(request, "queue.html", rows=rows, running=running, has_key=gate.has_key(ws), home=str(self.settings.home))
 
+        @app.get("/agenda", response_class=HTMLResponse, include_in_schema=False)
+        def agenda(request: Request) -> Response:
+            return self.page(request, "agenda.html", items=views.agenda(ws))
+
         @app.get("/runs/{run_id}", response_class=HTMLResponse, include_in_schema=False)
         def review(request: Request, run_id: str) -> Response:
             if ws.runs.get(run_id).state in ("running", "failed"):

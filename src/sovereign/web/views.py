@@ -332,3 +332,12 @@ def progress(ws: Workspace, run_id: str) -> dict[str, Any]:
             for s in path.STATIONS
         ],
     }
+
+
+def agenda(ws: Workspace) -> list[dict[str, Any]]:
+    """The queue of questions, open ones first, each with the run it became."""
+    from sovereign.store.agenda import OPEN, Agenda
+
+    items = Agenda(ws.database, ws.ledger, ws.clock).items()
+    ordered = sorted(items, key=lambda i: (i.state not in OPEN, -i.priority, i.seq))
+    return [{**seal.plain(i), "open": i.state in OPEN} for i in ordered]

@@ -340,7 +340,7 @@ def test_a_gate_verdict_comes_from_trials_of_claims_only(ws: Workspace) -> None:
         ((GateVerdict.VERIFIED,), GateVerdict.VERIFIED),
         ((GateVerdict.VERIFIED, GateVerdict.FALSIFIED), GateVerdict.FALSIFIED),
     ):
-        backed = dataclasses.replace(Executed(), backs=tuple(("c-0", "t", v, Scale.CONCEPTUAL) for v in verdicts))
+        backed = dataclasses.replace(Executed(), backs=tuple(("c-0", "t", v, Scale.CONCEPTUAL, "said") for v in verdicts))
         fresh = gate.held(ws, run.run_id)
         fresh.__dict__["executed"] = backed
         assert verdict_of(fresh) is expected

@@ -323,6 +323,14 @@ def test_a_run_with_broken_records_says_so_and_the_rest_still_works(owner: Brows
     assert owner.get(f"/runs/{bad}").status_code == 409 and owner.get(f"/runs/{good}").status_code == 200
 
 
+def test_the_agenda_is_shown_with_its_runs(owner: Browser, ws: Workspace) -> None:
+    from sovereign.store.agenda import Agenda, Wanted
+
+    assert "Nothing is on the agenda" in owner.get("/agenda").text
+    Agenda(ws.database, ws.ledger, ws.clock).add(Wanted("Does <b>this</b> question wait?", tags=("group",)))
+    assert "Does &lt;b&gt;this&lt;/b&gt; question wait?" in owner.get("/agenda").text
+
+
 def test_the_api_keeps_to_its_own_description(settings: Settings, ws: Workspace, owner: Browser) -> None:
     """schemathesis over the console's OpenAPI: no server error, no undocumented status, every body in its shape."""
     schemathesis = pytest.importorskip("schemathesis")
