@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sovereign import errors
-from sovereign.errors import BadInput, SovereignError, WorkspaceUnusable
+from sovereign.errors import Busy, SovereignError, WorkspaceUnusable
 
 Step = Callable[[str, Callable[[], str]], str]
 Perform = Callable[[str, Step], None]
@@ -26,6 +26,7 @@ def engine(home: Path, run_id: str, perform: Perform, *, url: str = "") -> Itera
     """Yields `finish`, which brings the run to its end or raises what stopped it. Everything the engine opened is closed on leaving."""
     from dbos import DBOS
     from dbos._serialization import Serializer
+    from sqlalchemy.exc import SQLAlchemyError
 
     class Plain(Serializer):  # type: ignore[misc]
         """JSON in the engine's tables; an error is kept as its kind and line."""
@@ -77,12 +78,14 @@ def engine(home: Path, run_id: str, perform: Perform, *, url: str = "") -> Itera
 
         try:
             DBOS.launch()
-        except OSError as exc:
+        except (OSError, SQLAlchemyError) as exc:
             raise WorkspaceUnusable(
                 f"The run engine cannot start in {home}: {exc}.", mend="Check the disk and the rights of the workspace."
             ) from exc
         try:
             yield finish
+        except SQLAlchemyError as exc:
+            raise WorkspaceUnusable(f"The run engine lost its database: {exc}.", mend="The run goes on when it is back.") from exc
         finally:
             DBOS.destroy(workflow_completion_timeout_sec=0)
 
@@ -95,9 +98,7 @@ def _only_worker(home: Path, run_id: str) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
-            raise BadInput(
-                f"Run {run_id} is being worked on by another process.", mend="Wait for it, or look: sovereign runs list"
-            ) from exc
+            raise Busy(f"Run {run_id} is being worked on by another process.", mend="Wait for it, or look: sovereign runs list") from exc
         yield
 
 

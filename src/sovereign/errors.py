@@ -10,6 +10,7 @@ Imports nothing but the standard library. Refuses to print: faces (cli, web, mcp
     │   ├── MissingExtra                 an optional part is not installed; names the extra
     │   ├── NotFound                     a run, paper, trial or file that does not exist
     │   ├── LabInput                     a trace, model, factor or budget that the lab must refuse
+    │   ├── Busy                         another process works on the same run
     │   └── WorkspaceUnusable            cannot be read, written, or is of a newer version; disk full
     ├── AnswerIsNo               exit 1   the work was done and the answer is "no"
     │   ├── IntegrityBroken              hash, chain or signature does not match
@@ -90,6 +91,12 @@ class NotFound(BadInput):
 
 class LabInput(BadInput):
     """A trace, model, factor or budget that the lab must refuse."""
+
+
+class Busy(BadInput):
+    """Another process works on the same run; it will end or its lease will."""
+
+    retryable = True
 
 
 class WorkspaceUnusable(BadInput):

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sovereign import seal, wiring
-from sovereign.errors import BadInput, Interrupted, NotFound, OutsideFailed, SovereignError, WorkspaceUnusable
+from sovereign.errors import BadInput, Busy, Interrupted, NotFound, OutsideFailed, SovereignError, WorkspaceUnusable
 from sovereign.kernel import agenda as rules
 from sovereign.kernel import question
 from sovereign.settings import Settings
@@ -208,6 +208,10 @@ def _one(
         except WorkspaceUnusable:
             counts.given_back += 1  # the lease ends by itself when the database is away; the item is then taken over with its run
             raise
+        except Busy as exc:  # a worker that lost its lease has not reached its next station yet
+            held.give_back(item, exc.message, pause_s=1.0, counts=False)
+            counts.given_back += 1
+            return
         except OutsideFailed as exc:
             pause = min(600.0, BACKOFF_S * 2 ** (item.attempts - 1))
             state = held.give_back(item, exc.line(), pause_s=pause)

@@ -122,11 +122,9 @@ class Database:
         try:
             with self.engine.connect().execution_options(writes=True) as tx, tx.begin():
                 yield tx
-        except sa.exc.OperationalError as exc:
-            raise self._explained(exc) from exc
-        except sa.exc.DatabaseError as exc:
-            if isinstance(exc, sa.exc.IntegrityError):
-                raise
+        except sa.exc.IntegrityError:
+            raise
+        except sa.exc.DBAPIError as exc:
             raise self._explained(exc) from exc
 
     @contextmanager
@@ -134,7 +132,7 @@ class Database:
         try:
             with self.engine.connect() as connection:
                 yield connection
-        except sa.exc.DatabaseError as exc:
+        except sa.exc.DBAPIError as exc:
             raise self._explained(exc) from exc
 
     def lock(self, tx: sa.Connection, name: str) -> None:
