@@ -32,7 +32,7 @@ class Served:
     run_id: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright keeps an event loop running: it must be gone before another module needs one
 def chromium(asked: tuple[Path, str]) -> Iterator[Any]:  # asked first: Playwright's own event loop would stop the run engine
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = chromium_path()
