@@ -341,13 +341,15 @@ def resume(settings: Settings, run_id: str, *, out: Path | None = None, progress
 
 def _work(ws: Workspace, settings: Settings, run_id: str, out: Path | None, progress: Progress) -> Result:
     from sovereign.engine import Step, engine
+    from sovereign.metrics import traced
 
     row = ws.runs.get(run_id)
     request = path.request_of(ws.runs.request(run_id))
-    home = house(ws, settings, request, progress=progress)
 
     def perform(asked: str, step: Step) -> None:
-        path.travel(asked, row.created_at, request, home, path.recording(asked, home, step))
+        with traced(run_id, progress) as told:
+            home = house(ws, settings, request, progress=told)
+            path.travel(asked, row.created_at, request, home, path.recording(asked, home, step))
 
     try:
         with engine(ws.home, run_id, perform, url=settings.database_url) as finish:

@@ -1,4 +1,4 @@
-"""The doors for other tools and for many questions: mcp and agenda. A thin face over mcp and working; every body imports what it needs."""
+"""The doors for other tools and for many questions: mcp, metrics and agenda. A thin face over mcp, metrics and working; every body imports what it needs."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ agenda_app = typer.Typer(help="The queue of questions and its workers.", no_args
 def register(app: typer.Typer) -> None:
     """Adds the doors to the command line."""
     app.command("mcp")(mcp)
+    app.command("metrics")(metrics)
     app.add_typer(agenda_app, name="agenda")
 
 
@@ -37,6 +38,39 @@ def mcp(workspace: Home = None) -> None:
     from sovereign.mcp import serve
 
     serve(workspace)
+
+
+def metrics(json_: Json = False, workspace: Home = None) -> None:
+    """Runs, stations' times, searches, verdicts, failures and cost of this workspace. Counted here; nothing is sent anywhere."""
+    from sovereign import wiring
+    from sovereign.metrics import measure
+
+    with wiring.workspace(_settings(workspace)) as ws:
+        found = measure(ws)
+    if json_:
+        show.as_json(found)
+        return
+    states = ", ".join(f"{n} {s.replace('_', ' ')}" for s, n in found["runs"]["by_state"].items())
+    show.say(f"runs       {found['runs']['total']}" + (f" ({states})" if states else ""))
+    for name in ("searches", "verification", "decisions", "agenda", "cost_usd"):
+        show.say(f"{name.removesuffix('_usd'):<10} {_line(found[name])}")
+    if found["stations"]:
+        show.table(
+            ("Station", "Steps", "p50 s", "p95 s", "Total s"),
+            [(s, v["steps"], v["p50_s"], v["p95_s"], v["total_s"]) for s, v in found["stations"].items()],
+        )
+    for failure in found["failures"]:
+        show.say(f"failed     {failure['run_id']}: {failure['error']}")
+
+
+def _line(value: Any) -> str:
+    if value is None:
+        return "not recorded"
+    if isinstance(value, dict):
+        return (
+            ", ".join(f"{k} {'(' + _line(v) + ')' if isinstance(v, dict) else '–' if v is None else v}" for k, v in value.items()) or "none"
+        )
+    return str(value)
 
 
 # --- agenda ---
