@@ -262,16 +262,16 @@ class Finder:
         self._cursor = dict.fromkeys(texts, 0)
 
     def place(self, sentence: str) -> Place | None:
-        """Where the sentence stands, by the most of its words in the least space; of equals the next one in order. None when it is not there."""
+        """Where the sentence stands, by the most of its words; of equals the next one in order, from its last possible beginning. None when it is not there."""
         wanted = [w.lower() for w in re.findall(r"[^\W_]+", sentence)]
-        best: tuple[tuple[int, int, bool, int], str, int, int] | None = None
+        best: tuple[tuple[int, bool, int, int], str, int, int] | None = None
         for name in self._texts:
             starts = sorted({n for word in wanted[:3] for n in self._at[name].get(word, ())}, key=lambda n: (n < self._cursor[name], n))
             for begin in starts[:400]:
                 followed = self._follow(name, begin, wanted)
                 if followed is not None:
                     hits, end = followed
-                    rank = (-hits, end - begin, begin < self._cursor[name], begin)
+                    rank = (-hits, begin < self._cursor[name], end, -begin)
                     best = min(best, (rank, name, begin, end)) if best else (rank, name, begin, end)
             if best is not None:
                 break

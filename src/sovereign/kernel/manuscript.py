@@ -40,6 +40,13 @@ _CREDITS = re.compile(
     r"see|for (?:details|a survey|an overview))\b",
     re.IGNORECASE,
 )
+_BLANK = "\u2005"  # stands for a letter of a citation mark: a blank to every splitter, and told apart from the author's own blanks
+_UNIT_STOP = re.compile(r"\d\s?(?P<unit>ms|min|sec)\.\s+(?=[A-Z])")
+_LEADS_TO_MARK = re.compile(
+    rf"(?:,\s*)?\b(?:as\s+)?(?:(?:reported|shown|described|found|observed|measured|argued|noted|stated)\s+)?"
+    rf"(?:in|by|from|see|see also|according to)\s*{_BLANK}+",
+    re.IGNORECASE,
+)
 _SIDES = re.compile(r"the claim says (?P<claim>.+?), the source says (?P<source>[^(]+?)\s*(?:\(|$)")
 
 
@@ -107,7 +114,7 @@ def outline(document: Document, references: Sequence[Reference]) -> Outline:
     for start, end, section in _blocks(document):
         inside = [m for m in marks if start <= m.start < end]
         masked = _masked(document.text, start, end, inside)
-        spans = language.sentences(masked)
+        spans = _sentences(masked)
         for n, (a, b) in enumerate(spans):
             sentences += 1
             stop = spans[n + 1][0] if n + 1 < len(spans) else len(masked)  # a mark behind the full stop belongs to the sentence before it
@@ -149,12 +156,24 @@ def _masked(text: str, start: int, end: int, marks: Sequence[Mark]) -> str:
     for mark in marks:
         a, b = mark.start - start, min(mark.end, end) - start
         before, after = "".join(out[:a]).rstrip(), text[mark.end : mark.end + 40].lstrip()
-        opens = not before or before[-1] in ".!?"
+        opens = not before or (before[-1] in ".!?" and not before.endswith("al."))
         filler = ""
         if opens and after[:1].islower():
-            filler = next((w for w in ("The authors", "They") if len(w) < b - a), "")
-        out[a:b] = list(filler.ljust(b - a))
+            one = re.match(r"(?:[a-z]+ly )?(?:[a-z]+s|has)\b", after)
+            filler = next((w for w in (("The paper", "It") if one else ("The authors", "They")) if len(w) <= b - a), "")
+        out[a:b] = [*filler, *(_BLANK * (b - a - len(filler)))]
     return "".join(out)
+
+
+def _sentences(text: str) -> list[tuple[int, int]]:
+    """As language.sentences, and also cut where a unit's abbreviation ends a sentence ("rises to 189 ms. Merging ...")."""
+    out: list[tuple[int, int]] = []
+    for start, end in language.sentences(text):
+        for stop in _UNIT_STOP.finditer(text, start, end):
+            out.append((start, stop.end("unit") + 1))
+            start = stop.end()
+        out.append((start, end))
+    return out
 
 
 def _statements(sentence: str, at: int, marks: Sequence[Mark], section: str) -> list[Statement]:
@@ -180,7 +199,7 @@ def _statements(sentence: str, at: int, marks: Sequence[Mark], section: str) -> 
 
 def _by_clause(sentence: str, at: int, marks: Sequence[Mark], whole: Statement) -> list[Statement]:
     """Where clauses cite different works, each clause is held against its own; a clause without a mark goes with the next one that has one."""
-    parts = split_claims(" ".join(sentence.split()))
+    parts = split_claims(" ".join(_LEADS_TO_MARK.sub(" ", sentence).split()))
     if len(parts) < 2:
         return [whole]
     ends: list[int] = []
@@ -213,10 +232,11 @@ def _keys(marks: Sequence[Mark]) -> tuple[str, ...]:
 
 
 def _tidy(text: str) -> str:
-    text = re.sub(r"\s+", " ", text).strip()
-    text = re.sub(r"\s+([.,;:!?)\]])", r"\1", re.sub(r"\(\s*\)|\[\s*\]", "", text))
-    text = re.sub(r"(?:,\s*)?\b(?:as )?(?:reported|shown|described|found|observed|measured|argued|noted) (?:in|by)(?=[.,;]|$)", "", text)
-    return re.sub(r"^(?:see|cf\.)\s+", "", re.sub(r",\s*([.;])", r"\1", text)).strip()
+    """The sentence as it reads without its marks: their brackets and "as shown in" go with them, nothing else."""
+    text = _LEADS_TO_MARK.sub(" ", text)
+    text = re.sub(r"\s+", " ", re.sub(r"\(\s*\)|\[\s*\]", "", text)).strip()
+    text = re.sub(r",\s*([.;])", r"\1", re.sub(r"\s+([.,;:!?)\]])", r"\1", text))
+    return text.lstrip(" ,;")
 
 
 def _measured(text: str) -> bool:
