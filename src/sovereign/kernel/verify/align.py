@@ -226,7 +226,7 @@ def belonging(aligned: Aligned, at: int, candidates: list[int], near_claim: Clos
     for k, token in enumerate(aligned.claim.content):
         if k == at or token.kind == "q":
             continue
-        w = _bond(token) * near_claim(at, k)
+        w = _bond(token) * max(near_claim(at, k), 0.3 if token.kind == "n" else 0.0)
         total += w
         if aligned.strength[k] > 0.0:
             said += w
@@ -240,7 +240,9 @@ def belonging(aligned: Aligned, at: int, candidates: list[int], near_claim: Clos
     matched = max(scores.values(), default=0.0)
     if matched:
         full = sum(
-            _bond(t) * near_claim(at, k) for k, t in enumerate(aligned.claim.content) if k != at and t.kind != "q" and aligned.partners[k]
+            _bond(t) * max(near_claim(at, k), 0.3 if t.kind == "n" else 0.0)
+            for k, t in enumerate(aligned.claim.content)
+            if k != at and t.kind != "q" and aligned.partners[k]
         )
         for s in candidates:
             scores[s] /= full

@@ -225,6 +225,9 @@ def _left_out(old: list[Token], new: list[Token], *, edge: bool) -> list[f.Findi
     """Denials, hedges and limits that the claim drops. A whole clause left out at an edge takes its own hedges with it."""
     if len(old) > 6 and edge:
         return []
+    tail = [t.low for t in old[-2:]] if len(old) > 4 and not new and not edge else []
+    if cue := next((w for w in tail if w in lex.NEGATIONS and w != "only"), None):
+        return [f.Finding("negation", f.CONTRADICTS, "it without the denial", f"“{cue}”")]
     said = {t.low for t in new}
     out = []
     for k, token in enumerate(old):

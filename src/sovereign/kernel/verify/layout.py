@@ -5,12 +5,38 @@ Imports the shared language reading; refuses to compare two sentences (align.py 
 
 from __future__ import annotations
 
+import re
+
 from sovereign.kernel.language.scan import Scan, Token
 
 _CUTS = frozenset(",;:()—.") | frozenset(
     "and or but while whereas although though compared versus vs than against which where when because".split()
 )
 OWN, SHARED, LABEL, EARLIER, OTHER = 1.0, 0.6, 0.6, 0.45, 0.1
+
+
+_HEADS = {
+    "batch": "batch", "batched": "batch", "bs": "batch", "sequence": "length", "context": "length", "layer": "layer", "layers": "layer", "epoch": "epoch",
+    "epochs": "epoch", "seed": "seed", "seeds": "seed", "top": "top", "temperature": "temperature", "cache": "cache", "gpu": "gpu", "gpus": "gpu",
+    "device": "device", "devices": "device", "experts": "expert", "expert": "expert", "shot": "shot", "shots": "shot", "bit": "bit", "bits": "bit",
+}  # fmt: skip
+
+
+def head_of(sentence: Scan, token: Token) -> str:
+    """What a number sets ("batch 8", "2 GPUs", "cache size 16"), "" for a result."""
+    if token.value is None or token.value.unit not in {"", "bit"}:
+        return ""
+    if letter := re.search(r"\b([A-Za-z])\s?=\s?$", sentence.text[max(0, token.start - 5) : token.start]):
+        return letter.group(1)
+    at = sentence.content.index(token)
+    if at > 0 and sentence.content[at - 1].low in {"size", "sizes", "length", "count", "number"} and at > 1:
+        return _HEADS.get(sentence.content[at - 2].low, "")
+    for k in (at - 1, at + 1):
+        if 0 <= k < len(sentence.content) and (head := _HEADS.get(sentence.content[k].low)):
+            gap = sentence.text[min(token.end, sentence.content[k].end) : max(token.start, sentence.content[k].start)]
+            if len(gap) <= 6 and not set(gap) & set(",;:("):
+                return head
+    return ""
 
 
 class Layout:
@@ -20,7 +46,7 @@ class Layout:
         self.content = sentence.content
         self.columns = columns
         self.segment = _segments(sentence)
-        self.numbered = {self.segment[i] for i, t in enumerate(sentence.content) if t.kind == "q"}
+        self.numbered = {self.segment[i] for i, t in enumerate(sentence.content) if t.kind == "q" and not head_of(sentence, t)}
 
     def share(self, number: int, word: int) -> float:
         """How much the word belongs to the number, in (0, 1]."""

@@ -218,7 +218,7 @@ _FINITE = frozenset("is are was were has have had does can will".split())
 def _of_passage(passage: Passage, title: str, short_forms: tuple[tuple[re.Pattern[str], str], ...]) -> list[Unit]:
     if passage.table is not None:
         around = " ; ".join(p for p in (passage.table.caption, passage.section, title) if p)
-        row = " ; ".join([*passage.table.header, *_with_units(passage.table.header, passage.table.cells)])
+        row = " ; ".join([*passage.table.header, *_with_units(passage.table.header, passage.table.cells, passage.table.caption)])
         return [
             Unit(
                 passage.start,
@@ -278,7 +278,7 @@ _HEADER_UNIT = re.compile(r"[(\[,]\s*(?:in )?([^()\[\],]{1,14})[)\]]?\s*$")
 _BARE = re.compile(r"^[*_\s]*[-+−–]?\d+(?:[.,]\d+)*(?:\s?±\s?\d+(?:\.\d+)?)?[*_\s]*$")
 
 
-def _with_units(header: tuple[str, ...], cells: tuple[str, ...]) -> list[str]:
+def _with_units(header: tuple[str, ...], cells: tuple[str, ...], caption: str = "") -> list[str]:
     """Bare numbers take the unit of their header: "latency (ms)" over 29 makes 29 ms."""
     out = []
     for i, cell in enumerate(cells):
@@ -287,6 +287,9 @@ def _with_units(header: tuple[str, ...], cells: tuple[str, ...]) -> list[str]:
         last = header[i].split()[-1] if i < len(header) and header[i].split() else ""
         if unit not in UNITS and last in UNITS and last not in {"points", "times", "x", "X", "min", "second", "seconds", "point", "day"}:
             unit = last
+        if unit not in UNITS and i < len(header) and len(header[i]) > 2:
+            named = re.search(rf"\b{re.escape(header[i])} in ([^\s,;.()]+)", caption, re.IGNORECASE)
+            unit = named.group(1) if named else unit
         out.append(f"{cell.strip('*_ ')} {unit}" if unit in UNITS and _BARE.match(cell) else cell)
     return out
 

@@ -62,7 +62,8 @@ def _relation(claim: Value, source: Value, c: tuple[float, float], s: tuple[floa
             return Agreement.EQUAL if s[1] <= c[1] * (1 + 1e-9) and s[1] >= 0.6 * c[1] else Agreement.OFF
         if source.relation is Relation.BETWEEN:  # a point of a range: the claim is narrower than its source
             return Agreement.QUALIFIED if s[0] - step <= c[0] <= s[1] + step else Agreement.OFF
-        return Agreement.EQUAL if c[0] - step <= s[0] <= c[1] + step else Agreement.OFF
+        narrow = abs(c[1] - c[0]) <= 0.2 * max(abs(c[0]), abs(c[1]))
+        return Agreement.EQUAL if narrow and c[0] - step <= s[0] <= c[1] + step else Agreement.OFF
     near = _close(c[0], s[0], step)
     if claim.relation is source.relation and claim.relation in bound and not near:  # a looser bound follows from a tighter one
         looser = s[0] >= c[0] if claim.relation is Relation.AT_LEAST else s[0] <= c[0]

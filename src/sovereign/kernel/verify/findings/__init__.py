@@ -1,7 +1,7 @@
 """What the guard can find between a claim and one unit of evidence: one module per slot. Every finding names its slot, quotes both sides and says
 whether it contradicts, qualifies or leaves open. Imports alignment; refuses to weigh findings against each other (guard.py does)."""
 
-from sovereign.kernel.verify.findings.base import CONTRADICTS, NOTED, OPEN, QUALIFIES, TURNED, Bound, Finding, head_of
+from sovereign.kernel.verify.findings.base import CONTRADICTS, NOTED, OPEN, QUALIFIES, TURNED, Bound, Finding
 from sovereign.kernel.verify.findings.denials import negations, opposites
 from sovereign.kernel.verify.findings.directions import directions
 from sovereign.kernel.verify.findings.figures import values
@@ -9,6 +9,7 @@ from sovereign.kernel.verify.findings.limits import circumstances, hedges, scope
 from sovereign.kernel.verify.findings.named import name_slot, named
 from sovereign.kernel.verify.findings.sides import clauses, exchanged, sides, subjects
 from sovereign.kernel.verify.findings.wording import wording
+from sovereign.kernel.verify.layout import head_of
 
 __all__ = [
     "CONTRADICTS", "NOTED", "OPEN", "QUALIFIES", "TURNED", "Bound", "Finding", "circumstances", "clauses", "directions", "exchanged", "head_of", "hedges",

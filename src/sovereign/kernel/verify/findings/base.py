@@ -4,12 +4,12 @@ Imports alignment and the shared language reading; refuses to find anything by i
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from sovereign.kernel.language.scan import Scan, Token
 from sovereign.kernel.language.words import polarity
 from sovereign.kernel.verify.align import Aligned, Closeness
+from sovereign.kernel.verify.layout import head_of
 
 CONTRADICTS, QUALIFIES, OPEN, NOTED = "contradicts", "qualifies", "open", "noted"
 
@@ -54,30 +54,6 @@ def kind_of_percent(sentence: Scan, token: Token) -> str:
     if after[:1] in (["of"], ["as"]):
         return "share"
     return "change" if after and polarity(after[0].strip(".,;)")) else ""
-
-
-_HEADS = {
-    "batch": "batch", "batched": "batch", "bs": "batch", "sequence": "length", "context": "length", "layer": "layer", "layers": "layer", "epoch": "epoch",
-    "epochs": "epoch", "seed": "seed", "seeds": "seed", "top": "top", "temperature": "temperature", "cache": "cache", "gpu": "gpu", "gpus": "gpu",
-    "device": "device", "devices": "device", "experts": "expert", "expert": "expert", "shot": "shot", "shots": "shot", "bit": "bit", "bits": "bit",
-}  # fmt: skip
-
-
-def head_of(sentence: Scan, token: Token) -> str:
-    """What a number sets ("batch 8", "2 GPUs", "cache size 16"), "" for a result."""
-    if token.value is None or token.value.unit not in {"", "bit"}:
-        return ""
-    if letter := re.search(r"\b([A-Za-z])\s?=\s?$", sentence.text[max(0, token.start - 5) : token.start]):
-        return letter.group(1)
-    at = sentence.content.index(token)
-    if at > 0 and sentence.content[at - 1].low in {"size", "sizes", "length", "count", "number"} and at > 1:
-        return _HEADS.get(sentence.content[at - 2].low, "")
-    for k in (at - 1, at + 1):
-        if 0 <= k < len(sentence.content) and (head := _HEADS.get(sentence.content[k].low)):
-            gap = sentence.text[min(token.end, sentence.content[k].end) : max(token.start, sentence.content[k].start)]
-            if len(gap) <= 6 and not set(gap) & set(",;:("):
-                return head
-    return ""
 
 
 def is_setting(sentence: Scan, token: Token) -> bool:

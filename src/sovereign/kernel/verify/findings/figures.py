@@ -15,7 +15,6 @@ from sovereign.kernel.verify.findings.base import (
     Bound,
     Finding,
     around_value,
-    head_of,
     is_setting,
     kind_of_percent,
     near_pair,
@@ -24,7 +23,7 @@ from sovereign.kernel.verify.findings.base import (
     with_head,
 )
 from sovereign.kernel.verify.findings.derivations import derive
-from sovereign.kernel.verify.layout import Layout
+from sovereign.kernel.verify.layout import Layout, head_of
 from sovereign.kernel.verify.values import Agreement, agree, shown
 from sovereign.records import Relation, Value
 
@@ -72,6 +71,9 @@ def _torn(aligned: Aligned, bound: Bound) -> list[Finding]:
     return []
 
 
+_OTHER = (Agreement.OFF, Agreement.UNIT)
+
+
 def _value(
     aligned: Aligned, at: int, scores: dict[int, float], said: float, layout: Layout, near: Closeness, notes: list[str]
 ) -> tuple[Finding | None, int | None]:
@@ -85,13 +87,15 @@ def _value(
     clashing = {j for j, r in theirs.items() if (r == "total" and role != "total" and len(agreements) > 1) or {r, role} == {"by", "to"}}
     equal = [j for j, a in agreements.items() if a is Agreement.EQUAL and j not in clashing]
     soft = [j for j, a in agreements.items() if a in (Agreement.QUALIFIED, Agreement.FINER) and j not in clashing]
-    off = [j for j, a in agreements.items() if a in (Agreement.OFF, Agreement.UNIT) and _comparable(value, source[j].value)]
+    off = [j for j, a in agreements.items() if (a is not Agreement.EQUAL if equal else a in _OTHER) and _comparable(value, source[j].value)]
     rivals = [j for j in off if setting == head_of(aligned.source, source[j])]
     rival = max(rivals, key=lambda r: (scores[r], -r), default=None)
     for group in (equal, soft):
         if not group:
             continue
         j = max(group, key=lambda j: (scores[j], -j))
+        if setting and setting == head_of(aligned.source, source[j]) and group is equal:
+            return None, j
         if rival is not None and scores[rival] > scores[j] + EXCHANGED and said >= 0.5:
             return _off(aligned, token, rival, near, "value"), None
         if (
@@ -146,7 +150,7 @@ EXCHANGED = 0.25  # by how much another quantity must belong better before the c
 
 def paired_by_role(aligned: Aligned, token: Token, other: Token) -> bool:
     """Both quantities stand on the same named side of a comparison (from, to, than)."""
-    return side_match(aligned.claim, token, aligned.source, other) > 0
+    return side_of(aligned.claim, token) in {"from", "to", "base"} and side_match(aligned.claim, token, aligned.source, other) > 0
 
 
 def _stands_elsewhere(aligned: Aligned, at: int, j: int, rivals: list[int], layout: Layout) -> str | None:

@@ -48,7 +48,8 @@ def roles(sentence: Scan) -> Roles | None:
         left, right = _left_of(sentence, at), _right_of(sentence, at)
         if token.low in {"before", "after"}:
             left, right = _around(sentence, token)
-        if not left or not right:
+        pronoun = bool(tokens) and tokens[0].low in {"it", "its", "they", "this"}
+        if not right or (not left and not pronoun):
             continue
         passive = bool(_PASSIVE.search(sentence.text)) and bool(concepts(token.low) & _ACTS)
         sign = next(
@@ -78,6 +79,8 @@ def _is_pivot(tokens: tuple[Token, ...], at: int) -> bool:
     after = tokens[at + 1].low if at + 1 < len(tokens) else ""
     if low in {"compared", "relative", "comparison"}:
         return after in {"to", "with"}
+    if low == "than" and at and tokens[at - 1].low in {"rather", "other"}:
+        return False
     if low == "than" and at + 1 < len(tokens) and tokens[at + 1].kind == "q":
         return False  # "more than four times" bounds a figure
     if low == "as":
