@@ -376,16 +376,23 @@ def _exported(held: Any, format: str) -> bytes:
 @policy_app.command("explain")
 def policy_explain(run: Run, json_: Json = False, workspace: Home = None) -> None:
     """Why the policy decided as it did on a run: the facts it saw and the rule that fired."""
-    from sovereign import wiring
+    from sovereign import seal, wiring
     from sovereign.errors import NotFound
+    from sovereign.kernel import policy
 
-    with wiring.workspace(_settings(workspace)) as ws:
+    chosen = _settings(workspace)
+    with wiring.workspace(chosen) as ws:
         ws.runs.get(run)
         events = ws.ledger.events(run, "policy_decided")
         flagged = [dict(e.body) for e in ws.ledger.events(run, "source_flagged")]
     if not events:
         raise NotFound(f"The policy has not decided on run {run} yet.", mend=f"Finish it: sovereign runs resume {run}")
     body = {**events[-1].body, "flagged_since": flagged}
+    if flagged:
+        text = wiring.policy_text(chosen)
+        papers = {f["paper"] for f in flagged}
+        facts = {**body["facts"], "flagged_sources": max(len(papers), int(body["facts"].get("flagged_sources") or 0))}
+        body["now"] = seal.plain(policy.decide(facts, policy.parse(text), policy_sha256=policy.fingerprint(text)))
     if json_:
         show.as_json(body)
         return
@@ -394,6 +401,8 @@ def policy_explain(run: Run, json_: Json = False, workspace: Home = None) -> Non
         show.say(f"  {name:<24} {'unknown' if value is None else value}")
     for f in flagged:
         show.say(f"  since then: {f['paper']} is {', '.join(f['flags'])}; {len(f['claims'])} claims rest on it")
+    if "now" in body:
+        show.say(f"  with that known, the policy would say {body['now']['decision']} by the rule “{body['now']['rule']}”")
 
 
 @policy_app.command("test")

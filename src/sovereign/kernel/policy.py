@@ -53,6 +53,7 @@ FACTS = {
     "sources_cited": "different works cited",
     "only_notes": "every cited source is a reading note",
     "original": "no foreign words, own title",
+    "flagged_sources": "cited works, or works that cited notes are about, that are retracted, withdrawn or superseded",
     "cost_usd": "money spent on models",
 }
 
@@ -107,6 +108,7 @@ def facts(
         "sources_cited": len(references),
         "only_notes": bool(references) and all(basis.get(p) is Basis.NOTE for p in references),
         "original": not any(f.kind in ("foreign_words", "title_of_a_source") for f in findings),
+        "flagged_sources": sum(bool(a.paper.flags) for a in admissions if a.paper.paper_id in set(references)),
         "cost_usd": cost_usd,
     }
 
