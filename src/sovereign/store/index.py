@@ -220,12 +220,14 @@ class LibraryIndex:
             index = tantivy.Index.open(str(folder / "words"))
             embedder = self._load((folder / "embedder.npz").read_bytes())
             rows = [tuple(r) for s in meta["segments"] for r in json.loads((folder / f"{s}.json").read_text())]
-            vectors = np.concatenate([np.load(folder / f"{s}.npy", mmap_mode="r") for s in meta["segments"]])
+            parts = [
+                np.load(folder / f"{s}.npy", mmap_mode="r") for s in meta["segments"]
+            ]  # mapped: what the graph makes needless is never read
         except (OSError, ValueError) as exc:
             raise WorkspaceUnusable("The library index is damaged.", mend="Run: sovereign library reindex") from exc
-        if vectors.shape != (len(rows), meta["dimension"]) or embedder.name != meta["embedder"]:
+        if sum(map(len, parts)) != len(rows) or {p.shape[1] for p in parts} != {meta["dimension"]} or embedder.name != meta["embedder"]:
             raise WorkspaceUnusable("The library index mixes embedders.", mend="Run: sovereign library reindex")
-        return key, index, _approximate(folder, vectors) if len(rows) > HNSW_ABOVE else vectors, rows, embedder
+        return key, index, _approximate(folder, parts) if len(rows) > HNSW_ABOVE else np.concatenate(parts), rows, embedder
 
     def _meta(self) -> dict[str, Any]:
         path = self.folder / "meta.json"
@@ -300,16 +302,17 @@ def _grow(folder: Path, segments: Sequence[str], first_row: int) -> None:
     part.replace(path)
 
 
-def _approximate(folder: Path, vectors: Any) -> Any:
+def _approximate(folder: Path, parts: Sequence[Any]) -> Any:
     """The graph on disk, mapped and not read; built in memory where it is missing or does not fit the rows."""
     path = folder / GRAPH
     if path.is_file():
-        graph = _new_graph(vectors.shape[1])
+        graph = _new_graph(parts[0].shape[1])
         graph.view(str(path))
-        if len(graph) == len(vectors):
+        if len(graph) == sum(map(len, parts)):
             return graph
-    graph = _new_graph(vectors.shape[1])
-    graph.add(np.arange(len(vectors)), np.ascontiguousarray(vectors))
+    graph = _new_graph(parts[0].shape[1])
+    for vectors in parts:
+        graph.add(np.arange(len(graph), len(graph) + len(vectors)), np.ascontiguousarray(vectors))
     return graph
 
 
