@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +12,7 @@ from sovereign.errors import BadInput, NotFound, Unreadable
 from sovereign.records import Document, Ruling
 
 if TYPE_CHECKING:
+    from sovereign.checking.report import Report
     from sovereign.settings import Settings
 
 Source = str | Path | tuple[str, str]  # a file, or (identifier, text)
@@ -116,14 +115,24 @@ def verify(claim: str, against: Sequence[Source], *, workspace: str | Path | Non
     return verify_claim(make_claim(claim), documents_of(settings_of(workspace), against))
 
 
-def check(manuscript: str | Path, *, workspace: str | Path | None = None, **options: Any) -> Any:
-    """Every claim of a person's own manuscript against what it cites. `options` are those of `sovereign.checking.check`.
+def check(
+    manuscript: str | Path,
+    *,
+    bib: str | Path | Sequence[str | Path] | None = None,
+    against: Sequence[str | Path] = (),
+    sources: Sequence[str] = ("local",),
+    workspace: str | Path | None = None,
+) -> Report:
+    """Every claim and every cited reference of a person's own manuscript against what it cites.
 
-    Raises BadInput where this build has no manuscript check.
+    `bib`: BibTeX files; None takes those that the manuscript names. `against`: files or folders with the cited works. `sources`: local is the
+    library, a live name asks the services about the references. The report's `body` is the document of `sovereign check --json`. Raises BadInput,
+    NotFound, UnknownName or Unreadable.
     """
-    if find_spec("sovereign.checking") is None:
-        raise BadInput("This build of SOVEREIGN has no manuscript check.", mend="Install a version with the module sovereign.checking.")
-    return import_module("sovereign.checking").check(settings_of(workspace), Path(manuscript), **options)
+    from sovereign import checking
+
+    bibs = None if bib is None else [Path(b) for b in ([bib] if isinstance(bib, (str, Path)) else bib)]
+    return checking.check(settings_of(workspace), Path(manuscript), bib=bibs, against=[Path(p) for p in against], sources=tuple(sources))
 
 
 def settings_of(workspace: str | Path | None, **overrides: Any) -> Settings:

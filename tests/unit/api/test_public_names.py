@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import sovereign
-from sovereign import Verdict, ask, records, verify
+from sovereign import Verdict, ask, check, records, verify
 from sovereign.errors import BadInput, NotFound, SovereignError, UnknownName, Unreadable
 
 TEXT = "SMoES reduces TTFT by 14% on MMMU compared with the unspecialized router."
@@ -64,3 +64,12 @@ def test_a_text_beyond_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("SOVEREIGN_MAX_DOCUMENT_MIB", "1")
     with pytest.raises(Unreadable, match="longer than 1 MiB"):
         verify("A is 1.", against=[("long", "word " * 300_000)], workspace=tmp_path)
+
+
+def test_check_reads_a_manuscript_against_its_sources(tmp_path: Path) -> None:
+    (tmp_path / "refs.bib").write_text("@article{a2024, title={Small Routers}, author={Ada Ames}, year={2024}, journal={J}}")
+    (tmp_path / "a2024.md").write_text(f"# Small Routers\n\n{TEXT}\n")
+    paper = tmp_path / "paper.md"
+    paper.write_text("# Mine\n\nSMoES reduces TTFT by 41% on MMMU compared with the unspecialized router [@a2024].\n")
+    report = check(paper, bib=tmp_path / "refs.bib", against=[tmp_path / "a2024.md"], workspace=tmp_path / "w")
+    assert [c["verdict"] for c in report.body["claims"]] == ["CONTRADICTED"] and report.exit_code == 1
