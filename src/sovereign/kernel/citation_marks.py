@@ -19,8 +19,9 @@ _LATEX = re.compile(r"[~ ]?\\(?:[A-Za-z]*cite[a-z]*)\*?(?:\[[^\]]{0,80}\]){0,2}\
 _NUMBERS = re.compile(r"\[(\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\]")
 _SURNAME = r"(?:(?:van|von|de|der|den|da|di|la|le|al|el|bin)\s)*[A-Z\u00c0-\u00de][\w'’\u00c0-\u024f-]+"
 _WHO = rf"(?P<who>{_SURNAME})(?P<more>\s+et\s+al\.?|\s*(?:,|and|&)\s+{_SURNAME}(?:,?\s+(?:and|&)\s+{_SURNAME})*)?"
-_PART = re.compile(
-    rf"^(?:see(?: also)?|e\.g\.,?|cf\.)?\s*{_WHO},?\s+(?P<years>\d{{4}}[a-z]?(?:,\s*\d{{4}}[a-z]?)*)(?:,\s*(?:p|pp|Sec|Fig|Table)\.?\s*[\w.–-]+)?$"
+_PART = re.compile(rf"{_WHO},?\s+(?P<years>(?:19|20)\d\d[a-z]?(?:,\s*(?:19|20)\d\d[a-z]?\b)*)")
+_BETWEEN = re.compile(
+    r"(?:see(?: also)?|e\.g\.|cf\.|i\.e\.|and|also|among others|(?:p|pp|Sec|Section|Fig|Table|Eq)\.?\s*[\w.–-]+|[\s,;&])*"
 )
 _PARENTHESIS = re.compile(r"[(\[]([^()\[\]]{4,400}?\b(?:19|20)\d\d[a-z]?[^()\[\]]{0,60})[)\]]")
 _NARRATIVE = re.compile(rf"{_WHO}\s+[(\[](?P<years>(?:19|20)\d\d[a-z]?)[)\]]")
@@ -116,14 +117,13 @@ def _author_year(text: str, references: Sequence[Reference]) -> Iterator[Mark]:
     for match in _PARENTHESIS.finditer(text):
         keys: list[str] = []
         unmatched: list[str] = []
-        for part in re.split(r"\s*;\s*", match.group(1)):
-            said = _PART.match(part.strip())
-            if said is None:
-                continue
+        if not _BETWEEN.fullmatch(_PART.sub("", match.group(1))):
+            continue  # a remark with a year in it
+        for said in _PART.finditer(match.group(1)):
             found = [_entry(said["who"], year, references) for year in re.split(r",\s*", said["years"])]
             keys += [k for k in found if k]
             if not all(found) and said["more"]:
-                unmatched.append(part.strip())
+                unmatched.append(said.group().strip())
         if keys or unmatched:
             yield Mark(match.start(), match.end(), tuple(dict.fromkeys(keys)), tuple(unmatched))
     for match in _NARRATIVE.finditer(text):

@@ -47,6 +47,7 @@ _LEADS_TO_MARK = re.compile(
     rf"(?:in|by|from|see|see also|according to)\s*{_BLANK}+",
     re.IGNORECASE,
 )
+_POINTS = re.compile(r"^(?:see|cf\.|refer to)\b", re.IGNORECASE)
 _SIDES = re.compile(r"the claim says (?P<claim>.+?), the source says (?P<source>[^(]+?)\s*(?:\(|$)")
 
 
@@ -111,7 +112,7 @@ def outline(document: Document, references: Sequence[Reference]) -> Outline:
     marks = marks_of(document, references)
     statements: list[Statement] = []
     own = sentences = 0
-    for start, end, section in _blocks(document):
+    for start, end, section, caption in _blocks(document):
         inside = [m for m in marks if start <= m.start < end]
         masked = _masked(document.text, start, end, inside)
         spans = _sentences(masked)
@@ -120,7 +121,7 @@ def outline(document: Document, references: Sequence[Reference]) -> Outline:
             stop = spans[n + 1][0] if n + 1 < len(spans) else len(masked)  # a mark behind the full stop belongs to the sentence before it
             first = 0 if n == 0 else a
             held = [m for m in inside if first <= m.start - start < stop]
-            found = _statements(masked[a:b], start + a, held, section)
+            found = [] if caption and not held else _statements(masked[a:b], start + a, held, section)
             if held or found:
                 last = max([start + b, *(m.end for m in held)])
                 statements += [replace(s, end=min(last, end)) for s in found]
@@ -132,9 +133,9 @@ def outline(document: Document, references: Sequence[Reference]) -> Outline:
     return Outline(tuple(statements), own, sentences, tuple(counts.items()))
 
 
-def _blocks(document: Document) -> list[tuple[int, int, str]]:
-    """(start, end, section) of each paragraph; windows that a reader cut inside one paragraph are joined again."""
-    out: list[tuple[int, int, str]] = []
+def _blocks(document: Document) -> list[tuple[int, int, str, bool]]:
+    """(start, end, section, whether it is a caption) of each paragraph; windows that a reader cut inside one paragraph are joined again."""
+    out: list[tuple[int, int, str, bool]] = []
     previous: Passage | None = None
     for passage in document.passages:
         heading = passage.section.split(" / ")[-1]
@@ -143,9 +144,9 @@ def _blocks(document: Document) -> list[tuple[int, int, str]]:
             continue
         joint = document.text[previous.end : passage.start] if previous else "\n"
         if previous and previous.kind is passage.kind and previous.section == passage.section and joint.strip() == "" and "\n" not in joint:
-            out[-1] = (out[-1][0], passage.end, passage.section)
+            out[-1] = (out[-1][0], passage.end, passage.section, False)
         else:
-            out.append((passage.start, passage.end, passage.section))
+            out.append((passage.start, passage.end, passage.section, passage.kind is PassageKind.CAPTION))
         previous = passage
     return out
 
@@ -245,7 +246,7 @@ def _measured(text: str) -> bool:
 
 def _uncited(text: str) -> bool:
     """Whether a sentence without a citation can be held against the sources: a measured value or a comparison of named systems, not the authors' own."""
-    if text.endswith("?") or _OWN.search(text) or len(text.split()) < 4 or len(text) > 2000:
+    if text.endswith("?") or _OWN.search(text) or _POINTS.match(text) or len(text.split()) < 4 or len(text) > 2000:
         return False
     slots = language.parse_slots(text)
     if any(v.unit or v.decimals for v in slots.values):

@@ -43,11 +43,6 @@ def key() -> list[dict[str, Any]]:
 
 # --- the example ---
 
-# True sentences that the verifier still accuses; each is to be mended there, none may be added here.
-STILL_ACCUSED = {
-    "OLMoE-1B-7B activates 8 of its 64 experts per token, an activation ratio of 12.5 %.",
-    "For Switch-128 at a cache size of 16 and a batch size of 32, it reaches 5.86 times the throughput of SE-MoE.",
-}
 # Wrong sentences that it calls UNRESOLVED (a person decides) instead of CONTRADICTED.
 STILL_OPEN = {
     "On average, ExpertFlow has ten times the throughput of its baselines.",
@@ -64,12 +59,12 @@ def test_the_sixteen_cited_sentences_are_the_claims(name: str, bodies: dict[str,
 
 
 @pytest.mark.parametrize("name", ["manuscript.md", "manuscript.tex"])
-def test_every_wrong_citation_is_found_and_no_further_true_one_accused(
+def test_every_wrong_citation_is_found_and_no_true_one_accused(
     name: str, bodies: dict[str, Mapping[str, Any]], key: list[dict[str, Any]]
 ) -> None:
     for claim, known in zip(bodies[name]["claims"], key, strict=True):
         if known["truth"]:
-            assert claim["verdict"] not in ACCUSED or claim["text"] in STILL_ACCUSED, claim["reason"]
+            assert claim["verdict"] not in ACCUSED, claim["reason"]
         else:
             assert claim["verdict"] in ACCUSED or (claim["verdict"] == "UNRESOLVED" and claim["text"] in STILL_OPEN), claim["reason"]
             assert claim["mend"]

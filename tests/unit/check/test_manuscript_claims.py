@@ -44,6 +44,8 @@ def pairs(name: str, text: str, references: list[Reference] | None = None) -> li
         ("a.md", "# T\n\nMemory falls by 93 % \\cite{he2024,li2024}.", [(("he2024", "li2024"), "Memory falls by 93 %.")]),
         ("a.txt", "A title\n\nMemory falls by 93 % (He et al., 2024). Bo et al. (2026) find 10.5 % lower TPOT.",
          [(("he2024",), "Memory falls by 93 %."), (("bo2026",), "Bo et al. find 10.5 % lower TPOT.")]),
+        ("a.txt", "A title\n\nMemory falls by 93 % [e.g. He et al., 2024, Bo, 2026]. It takes 5 ms (as of May 2024, see Table 3).",
+         [(("he2024", "bo2026"), "Memory falls by 93 %."), ((), "It takes 5 ms (as of May 2024, see Table 3).")]),
         ("a.tex", LATEX + "Text rises by 4\\,\\%~\\cite{he2024}, but memory falls by 5 GB \\citep[p.~2]{bo2026}.\\end{document}",
          [(("he2024",), "Text rises by 4 %"), (("bo2026",), "memory falls by 5 GB.")]),
         ("a.tex", LATEX + "As shown by \\cite{bo2026}, it takes 5 ms.\\end{document}", [(("bo2026",), "it takes 5 ms.")]),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sovereign.checking import _look
 from sovereign.checking.files import Finder, read_bibliography
 from sovereign.kernel.bibliography import Looked, Outcome, Status, differences, judge_reference
 from sovereign.readers import read_bytes
-from sovereign.records import Empty, Failed, Found, Paper, PaperKind, Reference
+from sovereign.records import Empty, Failed, Found, Paper, PaperKind, Query, Reference
+from sovereign.sources import Flags
 
 ENTRY = Reference(
     "he2024",
@@ -49,8 +53,6 @@ def test_an_outage_is_never_does_not_exist() -> None:
     ],
 )
 def test_each_field_that_differs_is_named_with_both_values(change: dict[str, object], field: str) -> None:
-    from dataclasses import replace
-
     entry = replace(ENTRY, **change)  # type: ignore[arg-type]
     found = judged(Looked("arXiv", Found((RECORD,))), reference=entry)
     assert found.status is Status.DIFFERS and found.fault and [d.field for d in found.differences] == [field]
@@ -58,8 +60,6 @@ def test_each_field_that_differs_is_named_with_both_values(change: dict[str, obj
 
 
 def test_a_preprint_a_year_earlier_accents_and_a_missing_subtitle_do_not_differ() -> None:
-    from dataclasses import replace
-
     entry = replace(
         ENTRY,
         year=2025,
@@ -77,8 +77,6 @@ def test_a_preprint_a_year_earlier_accents_and_a_missing_subtitle_do_not_differ(
 
 @pytest.mark.parametrize(("flag", "status"), [("retracted", Status.RETRACTED), ("withdrawn", Status.WITHDRAWN)])
 def test_retracted_and_withdrawn_works_are_faults(flag: str, status: Status) -> None:
-    from dataclasses import replace
-
     found = judged(Looked("OpenAlex", Found((replace(RECORD, flags=(flag,)),))))
     assert found.status is status and found.fault
 
@@ -92,6 +90,39 @@ def test_a_note_stands_for_identity_only() -> None:
 def test_a_key_without_an_entry_is_a_fault_only_where_there_is_a_bibliography() -> None:
     assert judged(reference=None).fault
     assert not judged(reference=None, has_bibliography=False).fault
+
+
+class Stub:
+    """The live services, answering what a test says."""
+
+    def __init__(self, found: Found | Empty | Failed, flags: tuple[str, ...] = ()):
+        self._found, self._flags = found, flags
+
+    async def lookup(self, text: str) -> Found | Empty | Failed:
+        return self._found
+
+    async def flags(self, paper: Paper) -> Flags:
+        return Flags(self._flags, ("openalex",))
+
+    def source(self, name: str) -> Stub:
+        return self
+
+    async def search(self, query: Query, limit: int) -> Found | Empty | Failed:
+        return self._found
+
+
+def test_a_retraction_that_another_service_knows_is_found() -> None:
+    looked = asyncio.run(_look(Stub(Found((RECORD,)), ("retracted",)), ["arxiv"], ENTRY))
+    assert judged(*looked).status is Status.RETRACTED
+
+
+def test_without_an_identifier_only_the_same_title_counts() -> None:
+    """The first hit of a search is nearly always some other work."""
+    entry = replace(ENTRY, arxiv_id=None)
+    near = replace(RECORD, title="ExpertFlow: Adaptive Expert Scheduling")
+    assert judged(*asyncio.run(_look(Stub(Found((near, RECORD))), ["openalex"], entry)), reference=entry).status is Status.RESOLVED
+    missed = judged(*asyncio.run(_look(Stub(Found((near,))), ["openalex"], entry)), reference=entry)
+    assert (missed.status, missed.outcome, missed.fault) == (Status.UNRESOLVED, Outcome.NO_MATCH, False)
 
 
 # --- the bibliography file ---
