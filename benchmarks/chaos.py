@@ -2,7 +2,7 @@
 
 Also measures throughput of complete runs with 1, 2 and 4 workers, without any disturbance. Run:
 
-    nice -n 10 python benchmarks/chaos.py [--runs 100] [--workers 3] [--minutes 4] [--seed 1] [--throughput]
+    nice -n 10 python benchmarks/chaos.py [--runs 100] [--workers 3] [--minutes 4] [--every 1] [--seed 1] [--throughput]
 
 It starts a PostgreSQL of its own in a temporary folder (Debian's binaries or the pgserver package). Disturbances go on for `--minutes`, or until all is
 done; then the survivors finish. Exit code 1 when a run is lost, doubled, broken or decided on.
@@ -74,7 +74,7 @@ def disturb(settings: Settings, server: Server, given: argparse.Namespace) -> di
     workers = [launch(settings, f"w{next(serial)}", 3.0) for _ in range(given.workers)]
     began = time.monotonic()
     while time.monotonic() - began < 60 * given.minutes and remaining(settings):
-        time.sleep(rng.uniform(0.5, 3.0))
+        time.sleep(rng.uniform(0.2, 2.0) * given.every)
         n, what = rng.randrange(len(workers)), rng.choices(("kill", "freeze", "crash", "restart"), (10, 2, 1, 1))[0]
         counts[what] += 1
         if what == "kill":
@@ -158,6 +158,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--every", type=float, default=1.0, help="seconds between two disturbances, on average about 1.1 times this")
     parser.add_argument("--throughput", action="store_true", help="measure 1, 2 and 4 workers instead")
     given = parser.parse_args()
     server, why = start()
@@ -173,7 +174,15 @@ def main() -> None:
             settings = prepare(folder / "chaos" / "home", server.url, given.runs)
             told = disturb(settings, server, given)
             wrong = judge(settings, given.runs)
-            body = {"benchmark": "chaos", "runs": given.runs, "workers": given.workers, "seed": given.seed, **told, "wrong": wrong}
+            body = {
+                "benchmark": "chaos",
+                "runs": given.runs,
+                "workers": given.workers,
+                "seed": given.seed,
+                "every_s": given.every,
+                **told,
+                "wrong": wrong,
+            }
     finally:
         server.remove()
     shutil.rmtree(folder, ignore_errors=True)
