@@ -6,10 +6,12 @@ can be renewed without the workspace it came from.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +36,11 @@ def write(site: Path, record: Record) -> dict[str, Any]:
     files = render(record)
     folder = site / "records" / record.run_id
     try:
-        _clear(folder, keep=set(files))
-        for name, body in files.items():
-            _put(folder / name, body)
-        rebuild(site)
+        with _alone(site):
+            _clear(folder, keep=set(files))
+            for name, body in files.items():
+                _put(folder / name, body)
+            rebuild(site)
     except OSError as exc:
         raise WorkspaceUnusable(f"The site {site} cannot be written: {exc.strerror}.", mend="Give another folder with --site.") from exc
     return {
@@ -244,6 +247,15 @@ def _site_graph(manifests: Sequence[Mapping[str, Any]], claims: Mapping[str, Seq
 
 
 # --- files ---
+
+
+@contextmanager
+def _alone(site: Path) -> Iterator[None]:
+    """One writer at a time: two records published at once must both stand in the index."""
+    site.mkdir(parents=True, exist_ok=True)
+    with (site / ".lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def _clear(folder: Path, *, keep: set[str]) -> None:

@@ -22,6 +22,7 @@ from sovereign.gate.keys import known_keys
 from sovereign.kernel import publish as rules
 from sovereign.kernel.publish import Signature
 from sovereign.records import GateVerdict, Verdict
+from sovereign.store.database import events as events_table
 from sovereign.store.database import runs as runs_table
 from sovereign.store.workspace import Workspace
 
@@ -90,13 +91,19 @@ def publish(ws: Workspace, run_id: str, site: Path) -> Mapping[str, Any]:
     from sovereign.archive import write
 
     run, signed = permitted(ws, run_id)
-    if run.row.state not in ("approved", "published"):
-        raise Refused(f"Run {run_id} is {run.row.state.replace('_', ' ')}.", mend=f"Review it: sovereign review show {run_id}")
     before = ws.ledger.events(run_id, "published")
+    head = ws.ledger.head(run_id)
     at = str(before[0].body["first_published_at"]) if before else ws.clock.now()
-    written = write(site, record_of(ws, run, signed, at=at))
-    body = {"first_published_at": at, "files": run.files, "manifest": signed.statement.manifest, "record": written["record_sha256"]}
-    with ws.database.write() as tx:
-        ws.ledger.append_in(tx, run_id, [("published", body)], at=ws.clock.now())
-        tx.execute(runs_table.update().where(sa.and_(runs_table.c.run_id == run_id)).values(state="published"))
+    record = record_of(ws, run, signed, at=at)
+    body = {"first_published_at": at, "files": run.files, "manifest": signed.statement.manifest}
+    newest = sa.select(events_table.c.hash).where(events_table.c.scope == run_id).order_by(events_table.c.seq.desc()).limit(1)
+    with ws.database.write() as tx:  # the pages are written under the lock: a revocation comes before them or after them, never between
+        state = tx.execute(sa.select(runs_table.c.state).where(runs_table.c.run_id == run_id).with_for_update()).scalar_one()
+        if state not in ("approved", "published") or tx.execute(newest).scalar_one() != head:
+            raise Refused(
+                f"Run {run_id} changed while it was being published; nothing was written.", mend=f"Look: sovereign review show {run_id}"
+            )
+        written = write(site, record)
+        ws.ledger.append_in(tx, run_id, [("published", {**body, "record": written["record_sha256"]})], at=ws.clock.now())
+        tx.execute(runs_table.update().where(runs_table.c.run_id == run_id).values(state="published"))
     return written

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from tests.owner_support import PASSPHRASE, plant
 
 from sovereign import gate, wiring
+from sovereign.cli import main
 from sovereign.gate import refresh
 from sovereign.records import Empty, Failed, Found, Paper
 from sovereign.settings import Settings, load
@@ -20,10 +22,21 @@ from sovereign.sources import Flags
 
 
 def sovereign(settings: Settings, *words: str, passphrase: str | None = PASSPHRASE) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, **({"SOVEREIGN_KEY_PASSPHRASE": passphrase} if passphrase else {})}
-    code = "from sovereign.cli import main; main()"
-    command = [sys.executable, "-c", code, *words, "--workspace", str(settings.home)]
-    return subprocess.run(command, capture_output=True, text=True, env=env, stdin=subprocess.DEVNULL, timeout=120, check=False)
+    """One command as the entry point runs it, in this process: what a script would see on both streams, and the exit code."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    argv = ["sovereign", *words, "--workspace", str(settings.home)]
+    code = 0
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        patch.setattr(sys, "argv", argv)
+        patch.setattr(sys, "stdin", io.StringIO())
+        if passphrase:
+            patch.setenv("SOVEREIGN_KEY_PASSPHRASE", passphrase)
+        try:
+            main()
+        except SystemExit as exc:
+            code = int(exc.code or 0)
+    texts = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
+    return subprocess.CompletedProcess(argv, code, *texts)
 
 
 def body(done: subprocess.CompletedProcess[str], code: int = 0) -> Any:
