@@ -9,7 +9,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "sovereign"
 TOP = ("errors.py", "records", "settings.py", "ports.py", "seal.py", "identity.py", "sandbox.py")
-STATIONS = ("question", "plan", "search", "admit", "read", "claims", "verify", "experiment", "draft", "tribunal", "policy", "review", "publish")
+STATIONS = (
+    "question",
+    "plan",
+    "search",
+    "admit",
+    "read",
+    "claims",
+    "verify",
+    "experiment",
+    "draft",
+    "tribunal",
+    "policy",
+    "review",
+    "publish",
+)
 BESIDE = ("language",)
 ADAPTERS = ("sources", "readers", "models", "store", "lab", "press", "archive", "library")
 UPPER = ("path.py", "engine.py", "intake.py", "checking.py", "gate.py", "working.py", "wiring.py", "api.py", "cli", "web", "mcp.py")

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.conftest import QUESTION
 
 from sovereign import path, wiring
 from sovereign.errors import BadInput
 from sovereign.settings import load
-from tests.conftest import QUESTION
 
 ASK = """
 import os, signal, sys

@@ -170,11 +170,7 @@ def lab_simulate(
         from sovereign.lab.caching.sweep import simulate_trace
     except ModuleNotFoundError as exc:
         raise _needs_lab(exc) from exc
-    rows = [
-        simulate_trace(trace, name.strip(), cache, batch, bandwidth=bandwidth * 1e9)
-        for name in policy.split(",")
-        if name.strip()
-    ]
+    rows = [simulate_trace(trace, name.strip(), cache, batch, bandwidth=bandwidth * 1e9) for name in policy.split(",") if name.strip()]
     if json_:
         show.as_json(rows[0] if len(rows) == 1 else rows)
         return

@@ -10,7 +10,8 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -28,7 +29,11 @@ RRF_K = 10
 HNSW_ABOVE = 50_000  # vectors; below it exact numpy search is faster and simpler
 GRAPH = "vectors.usearch"
 REFIT_FACTOR = 2.0  # the embedder is fitted again when the library has grown by this factor
-CATCH_UP = 256  # documents between two commits
+CHUNK = 10_000  # documents of one segment: what a build holds in memory at a time, and what an interruption can cost
+FORMAT = 2  # of meta.json and the segments
+_NOTHING: Mapping[str, Any] = {
+    "generation": "g0", "seq": -1, "rows": 0, "documents": 0, "segments": [], "fitted_on": 0, "embedder": "", "dimension": 0, "removals": 0,
+}  # fmt: skip
 Progress = Callable[[str, int, int], None]  # what, done, total
 
 
@@ -38,7 +43,7 @@ class LibraryIndex:
     def __init__(self, library: Library, folder: Path, *, fit: Callable[[Sequence[str]], Any], load: Callable[[bytes], Any]):
         self.library, self.folder, self._fit, self._load = library, folder, fit, load
         self._document = lru_cache(maxsize=512)(library.document)
-        self._opened: tuple[str, Any, Any, list[tuple[str, str, int]], Embedder] | None = None
+        self._opened: tuple[str, Any, Any, Sequence[tuple[str, str, int]], Embedder] | None = None
 
     # --- searching ---
 
@@ -111,11 +116,11 @@ class LibraryIndex:
                 return
             if not changes:
                 return
-            total = meta.get("documents", meta["fitted_on"]) + len(changes)  # documents, as fitted_on: a document has several rows
+            total = meta["documents"] + len(changes)  # documents, as fitted_on: a document has several rows
             if not meta["embedder"] or total > REFIT_FACTOR * max(1, meta["fitted_on"]):
                 self._rebuild(progress)
             else:
-                self._extend(meta, changes, progress)
+                self._extend_all(meta, changes, progress)
         self._opened = None
 
     def rebuild(self, progress: Progress = lambda *_: None) -> None:
@@ -134,24 +139,33 @@ class LibraryIndex:
         embedder = self._fit(sample)
         (folder / "embedder.npz").write_bytes(embedder.to_bytes())
         meta = {
+            **_NOTHING,
+            "format": FORMAT,
             "generation": generation,
-            "seq": -1,
-            "rows": 0,
-            "documents": 0,
-            "segments": [],
             "fitted_on": len(changes),
             "removals": self.library.removals(),
         }
         meta |= {"embedder": embedder.name, "dimension": embedder.dimension}
         (folder / "words").mkdir()
-        self._extend(meta, changes, progress, index=_new_tantivy(folder / "words"), embedder=embedder)
+        self._extend_all(meta, changes, progress, index=_new_tantivy(folder / "words"), embedder=embedder)
         for old in self.folder.glob("g*"):
             if old.name != generation:
                 shutil.rmtree(old, ignore_errors=True)
 
-    def _extend(
+    def _extend_all(
         self, meta: dict[str, Any], changes: Sequence[tuple[str, str, int]], progress: Progress, *, index: Any = None, embedder: Any = None
     ) -> None:
+        """In chunks, each accounted for in meta.json: memory does not grow with what is added, and an interrupted build goes on at its chunk."""
+        for first in range(0, max(1, len(changes)), CHUNK):
+            meta = self._extend(meta, changes[first : first + CHUNK], progress, index=index, embedder=embedder)
+        if meta["rows"] > HNSW_ABOVE:
+            progress("building the vector graph", 0, 1)
+            _grow(self.folder / meta["generation"], meta["segments"])
+            progress("building the vector graph", 1, 1)
+
+    def _extend(
+        self, meta: dict[str, Any], changes: Sequence[tuple[str, str, int]], progress: Progress, *, index: Any = None, embedder: Any = None
+    ) -> dict[str, Any]:
         import tantivy
 
         folder = self.folder / meta["generation"]
@@ -189,37 +203,37 @@ class LibraryIndex:
         )
         segment = f"seg{len(meta['segments'])}"
         np.save(folder / f"{segment}.npy", vectors.astype(np.float32))
-        (folder / f"{segment}.json").write_text(json.dumps(rows))
-        if first_row + len(rows) > HNSW_ABOVE:
-            progress("building the vector graph", 0, 1)
-            _grow(folder, [*meta["segments"], segment], first_row)
+        (folder / f"{segment}.json").write_text(json.dumps(_packed(rows)))
         seq = max((s for *_, s in changes), default=meta["seq"])
         meta = meta | {"seq": seq, "rows": first_row + len(rows), "segments": [*meta["segments"], segment]}
-        meta["documents"] = meta.get("documents", meta["fitted_on"]) + len(changes)
+        meta["documents"] += len(changes)
         part = self.folder / "meta.json.part"
         part.write_text(seal.pretty(meta))
         part.replace(self.folder / "meta.json")
         progress("indexing", len(changes), len(changes))
+        return meta
 
     # --- opening ---
 
-    def _open(self) -> tuple[str, Any, Any, list[tuple[str, str, int]], Embedder]:
+    def _open(self) -> tuple[str, Any, Any, Sequence[tuple[str, str, int]], Embedder]:
         meta = self._meta()
         key = f"{meta['generation']}/{meta['rows']}"
         if self._opened is None or self._opened[0] != key:
             self._opened = self._load_all(meta, key)
         return self._opened
 
-    def _load_all(self, meta: dict[str, Any], key: str) -> tuple[str, Any, Any, list[tuple[str, str, int]], Any]:
+    def _load_all(self, meta: dict[str, Any], key: str) -> tuple[str, Any, Any, Sequence[tuple[str, str, int]], Any]:
         import tantivy
 
         if not meta["embedder"]:
-            return key, None, np.zeros((0, 1), dtype=np.float32), [], None
+            return key, None, np.zeros((0, 1), dtype=np.float32), _Rows(), None
         folder = self.folder / meta["generation"]
         try:
             index = tantivy.Index.open(str(folder / "words"))
             embedder = self._load((folder / "embedder.npz").read_bytes())
-            rows = [tuple(r) for s in meta["segments"] for r in json.loads((folder / f"{s}.json").read_text())]
+            rows = _Rows()
+            for segment in meta["segments"]:
+                rows.extend(json.loads((folder / f"{segment}.json").read_text()))
             parts = [
                 np.load(folder / f"{s}.npy", mmap_mode="r") for s in meta["segments"]
             ]  # mapped: what the graph makes needless is never read
@@ -232,8 +246,10 @@ class LibraryIndex:
     def _meta(self) -> dict[str, Any]:
         path = self.folder / "meta.json"
         if not path.is_file():
-            return {"generation": "g0", "seq": -1, "rows": 0, "segments": [], "fitted_on": 0, "embedder": "", "dimension": 0, "removals": 0}
+            return dict(_NOTHING)
         found: dict[str, Any] = json.loads(path.read_text())
+        if found.get("format") != FORMAT:  # written by another version: everything is built again, under the next generation's name
+            return {**_NOTHING, "generation": found["generation"]}
         return found
 
     @contextmanager
@@ -242,6 +258,35 @@ class LibraryIndex:
         with (self.folder / "lock").open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)  # released when the file closes, also by a kill
             yield
+
+
+class _Rows(Sequence[tuple[str, str, int]]):
+    """Row number -> (paper_id, document digest, ordinal of the passage), eight bytes per row and two words per document."""
+
+    def __init__(self) -> None:
+        self._documents: list[tuple[str, str]] = []
+        self._document, self._ordinal = array("i"), array("i")
+
+    def extend(self, packed: Sequence[tuple[str, str, Sequence[int]]]) -> None:
+        for paper_id, digest, ordinals in packed:
+            self._document.extend([len(self._documents)] * len(ordinals))
+            self._ordinal.extend(ordinals)
+            self._documents.append((paper_id, digest))
+
+    def __len__(self) -> int:
+        return len(self._ordinal)
+
+    def __getitem__(self, row: Any) -> Any:
+        return (*self._documents[self._document[row]], self._ordinal[row])
+
+
+def _packed(rows: Sequence[tuple[str, str, int]]) -> list[tuple[str, str, list[int]]]:
+    out: list[tuple[str, str, list[int]]] = []
+    for paper_id, digest, ordinal in rows:
+        if not out or out[-1][:2] != (paper_id, digest):
+            out.append((paper_id, digest, []))
+        out[-1][2].append(ordinal)
+    return out
 
 
 def _indexed(document: Document) -> list[tuple[int, str]]:
@@ -286,17 +331,20 @@ def _none(embedder: Embedder) -> Any:
     return np.zeros((0, embedder.dimension), dtype=np.float32)
 
 
-def _grow(folder: Path, segments: Sequence[str], first_row: int) -> None:
-    """Adds the last segment's vectors to the graph on disk; builds it from all segments where it is missing or of an interrupted build."""
+def _grow(folder: Path, segments: Sequence[str]) -> None:
+    """Adds the segments that the graph on disk lacks; builds it again where it holds anything but whole segments."""
     path = folder / GRAPH
-    graph = _new_graph(int(np.load(folder / f"{segments[-1]}.npy", mmap_mode="r").shape[1]))
-    if path.is_file() and first_row:
+    parts = [np.load(folder / f"{s}.npy", mmap_mode="r") for s in segments]
+    graph = _new_graph(parts[0].shape[1])
+    if path.is_file():
         graph.load(str(path))
-    if len(graph) != first_row:
-        graph = _new_graph(graph.ndim)
-    for segment in segments if len(graph) == 0 else segments[-1:]:
-        vectors = np.load(folder / f"{segment}.npy", mmap_mode="r")
-        graph.add(np.arange(len(graph), len(graph) + len(vectors)), np.ascontiguousarray(vectors))
+    if len(graph) not in np.cumsum([0, *map(len, parts)]):
+        graph = _new_graph(parts[0].shape[1])
+    row, held = 0, len(graph)
+    for vectors in parts:
+        if row >= held:
+            graph.add(np.arange(row, row + len(vectors)), np.ascontiguousarray(vectors))
+        row += len(vectors)
     part = path.with_name(GRAPH + ".part")
     graph.save(str(part))
     part.replace(path)
@@ -319,4 +367,4 @@ def _approximate(folder: Path, parts: Sequence[Any]) -> Any:
 def _new_graph(dimension: int) -> Any:
     from usearch.index import Index
 
-    return Index(ndim=dimension, metric="ip", dtype="f32")
+    return Index(ndim=dimension, metric="ip", dtype="f16", expansion_search=128)  # f16: half the size; docs/scale.md has the recall

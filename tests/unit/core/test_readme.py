@@ -42,6 +42,11 @@ def test_no_file_of_ours_names_a_registry_host_or_a_machine_path() -> None:
     banned = re.compile(r"pypi\.org|files\.pythonhosted|registry\.npmjs|deb\.debian|/work/(?:main|shared|tmp|venv)")
     for name in listed:
         file = ROOT / name
-        if file.suffix in (".py", ".md", ".toml", ".sh", ".yml", ".json", "") and file.is_file() and file.stat().st_size < 2_000_000 and name != "tests/unit/core/test_readme.py":
+        if (
+            file.suffix in (".py", ".md", ".toml", ".sh", ".yml", ".json", "")
+            and file.is_file()
+            and file.stat().st_size < 2_000_000
+            and name != "tests/unit/core/test_readme.py"
+        ):
             found = banned.search(file.read_text(encoding="utf-8", errors="ignore"))
             assert not found, f"{name}: {found and found.group(0)}"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.unit.store.test_store import _paper
 
 from sovereign.errors import WorkspaceUnusable
 from sovereign.models.embedding import LatentEmbedder
 from sovereign.store.index import LibraryIndex
 from sovereign.store.workspace import Workspace
 from sovereign.wiring import SystemClock
-from tests.unit.store.test_store import _paper
 
 
 def _index(ws: Workspace) -> LibraryIndex:
@@ -20,7 +21,7 @@ def _index(ws: Workspace) -> LibraryIndex:
 
 
 @pytest.fixture
-def ws(tmp_path: Path) -> Workspace:
+def ws(tmp_path: Path) -> Iterator[Workspace]:
     held = Workspace(tmp_path, SystemClock(0))
     held.library.add([_paper(n) for n in range(1, 30)])
     yield held
