@@ -28,6 +28,7 @@ from sovereign.store.library import Library
 RRF_K = 10
 HNSW_ABOVE = 50_000  # vectors; below it exact numpy search is faster and simpler
 GRAPH = "vectors.usearch"
+GRAPH_SEARCH = 128  # candidates looked at per query; docs/scale.md has the recall
 REFIT_FACTOR = 2.0  # the embedder is fitted again when the library has grown by this factor
 CHUNK = 10_000  # documents of one segment: what a build holds in memory at a time, and what an interruption can cost
 FORMAT = 2  # of meta.json and the segments
@@ -356,6 +357,7 @@ def _approximate(folder: Path, parts: Sequence[Any]) -> Any:
     if path.is_file():
         graph = _new_graph(parts[0].shape[1])
         graph.view(str(path))
+        graph.expansion_search = GRAPH_SEARCH  # a loaded file brings its own
         if len(graph) == sum(map(len, parts)):
             return graph
     graph = _new_graph(parts[0].shape[1])
@@ -367,4 +369,4 @@ def _approximate(folder: Path, parts: Sequence[Any]) -> Any:
 def _new_graph(dimension: int) -> Any:
     from usearch.index import Index
 
-    return Index(ndim=dimension, metric="ip", dtype="f16", expansion_search=128)  # f16: half the size; docs/scale.md has the recall
+    return Index(ndim=dimension, metric="ip", dtype="f16", expansion_search=GRAPH_SEARCH)  # f16: half the size
