@@ -67,17 +67,14 @@ def check(
         looked = ask({k: r for k, r in cited.items() if r is not None}) if ask else {}
         library = {key: shelf.paper(reference) for key, reference in cited.items() if reference is not None}
     checked = _judge(outline.statements, works, given, progress)
+    broken = {p.key: f"{p.file}, line {p.line}: {p.problem}" for p in book.problems if p.kind == "broken"}
     verdicts = [
         entries.judge_reference(
-            key,
-            reference,
-            given=[s for s in works[key] if s in given],
-            library=library.get(key),
-            looked=looked.get(key, ()),
-            has_bibliography=book.known,
+            key, reference, given=[s for s in works[key] if s in given], library=library.get(key), looked=looked.get(key, ()),
+            has_bibliography=book.known, broken=broken.get(key),
         )
         for key, reference in cited.items()
-    ]
+    ]  # fmt: skip
     return report(held, book, outline, checked, verdicts, _used(given, works), skipped)
 
 

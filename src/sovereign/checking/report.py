@@ -174,7 +174,7 @@ def _exit(
 ) -> tuple[int, str]:
     """The written rule of docs/check.md."""
     accused = sum(_accused(c.ruling) for _, c in checked)
-    faults = sum(v.fault for v in verdicts) + sum(bool(p["cited"]) and p["kind"] != "same_again" for p in problems)
+    faults = sum(v.fault for v in verdicts) + sum(bool(p["cited"]) and p["kind"] == "duplicate" for p in problems)
     undecided = sum(_open(c) for _, c in checked) + sum(v.status is Status.UNRESOLVED and not v.fault for v in verdicts)
     if accused or faults:
         return 1, f"{_count(accused, 'claim')} and {_count(faults, 'reference')} to mend, {undecided} not decided"

@@ -104,15 +104,15 @@ def _other_first_author(reference: Reference, paper: Paper) -> bool:
 
 
 def judge_reference(
-    key: str,
-    reference: Reference | None,
-    *,
-    given: Sequence[Source],
-    library: Paper | None,
-    looked: Sequence[Looked],
-    has_bibliography: bool,
-) -> ReferenceVerdict:
-    """The verdict on one cited key. A service's record counts before the library's, the library's before a given file, which only shows identity."""
+    key: str, reference: Reference | None, *, given: Sequence[Source], library: Paper | None, looked: Sequence[Looked], has_bibliography: bool,
+    broken: str | None = None,
+) -> ReferenceVerdict:  # fmt: skip
+    """The verdict on one cited key. A service's record counts before the library's, the library's before a given file, which only shows identity.
+
+    `broken`: where the key's entry stands and why it could not be read, when that is why there is no `reference`.
+    """
+    if reference is None and broken is not None:
+        return ReferenceVerdict(key, Status.UNRESOLVED, Outcome.BROKEN, f"its entry cannot be read ({broken})", "Mend the entry.")
     if reference is None:
         return _without_entry(key, given, has_bibliography)
     record = next(((x.service, x.outcome.papers[0], x.flags_known) for x in looked if isinstance(x.outcome, Found)), None)
@@ -145,7 +145,9 @@ def _against(key: str, reference: Reference, service: str, paper: Paper, flags_k
             return ReferenceVerdict(
                 key, status, Outcome.MATCHED, f"{service} says that this work was {flag}", "Do not rest a claim on it; name another source."
             )
-    wrong = () if paper.kind is PaperKind.NOTE else differences(reference, paper)  # a note has a title of its own
+    wrong = differences(reference, paper)
+    if paper.kind is PaperKind.NOTE:
+        wrong = tuple(d for d in wrong if d.field != "title")  # a note has a title of its own
     if wrong:
         said = "; ".join(f"{d.field}: the bibliography has “{d.bibliography}”, {service} has “{d.record}”" for d in wrong)
         return ReferenceVerdict(key, Status.DIFFERS, Outcome.MATCHED, said, "Correct the entry, or its identifier.", wrong)

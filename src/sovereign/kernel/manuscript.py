@@ -381,8 +381,8 @@ def mend(ruling: Ruling, statement: Statement) -> str:
     sides = _SIDES.search(ruling.reason)
     if ruling.verdict is Verdict.CONTRADICTED:
         if sides and sides["source"].strip() not in ("otherwise", "the other way round"):
-            return f"Write what the source says ({sides['source'].strip()}), or cite a work that says {sides['claim'].strip()}."
-        return "Write what the quoted passage says, or cite a work that says this."
+            return f"Compare with the passage: it says {sides['source'].strip()}. Correct the sentence, or cite a work that says {sides['claim'].strip()}."
+        return "Compare with the passage. Correct the sentence, or cite a work that says this."
     if ruling.verdict is Verdict.QUALIFIED:
         return "Add or correct the qualifier that the reason names: the core stands in the source, its setting or strength differs."
     if ruling.verdict is Verdict.NOT_FOUND:

@@ -42,7 +42,7 @@ article h3{font-size:.8rem;text-transform:uppercase;letter-spacing:.05em;color:v
 .pair small{display:block;margin-top:.2rem}
 .slot{margin:.3rem 0 0}.mend{margin:.25rem 0 0}.mend b,.slot b{font-weight:600}
 mark{background:none;color:inherit;border-bottom:2px solid var(--open);padding-bottom:1px}.bad mark{border-color:var(--warn)}
-td,th{overflow-wrap:anywhere}
+td{overflow-wrap:break-word}td:first-child{overflow-wrap:anywhere;min-width:8rem}th,td>span{white-space:nowrap}
 @media(max-width:44rem){.pair{grid-template-columns:1fr}}
 """
 
@@ -132,6 +132,8 @@ def _slot(c: Mapping[str, Any]) -> tuple[str, str]:
     """(the line, its label): the deciding slot named once."""
     slot = c["slot"]
     reason = str(c["reason"])
+    if c["verdict"] == "SUPPORTED":
+        reason = reason.partition(": “")[0]  # the passage stands beside the claim already
     if slot and reason.startswith(f"{slot}: "):
         return reason[len(slot) + 2 :], f"Decided by {slot}"
     return reason, f"Decided by {slot}" if slot else "Reason"
@@ -197,7 +199,8 @@ def _sources(body: Mapping[str, Any]) -> str:
 
 
 def _notes(s: Mapping[str, Any]) -> str:
-    own = f" {s['own_figures']} sentences state the authors’ own figures and were not held against other works." if s["own_figures"] else ""
+    n = s["own_figures"]
+    own = f" {n} sentence{' states' if n == 1 else 's state'} the authors’ own figures and stood outside the comparison." if n else ""
     return (
         '<p class="meta">A verdict depends on the claim, the given text and the verifier’s version only. “Unresolved” and “not found” accuse nobody: a person '
         f"decides. “Not run” means that the cited source was not there.{_e(own)}</p>"

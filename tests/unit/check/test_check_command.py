@@ -171,6 +171,15 @@ def test_zero_one_and_three(settings: Settings, tmp_path: Path) -> None:
     assert not_given.exit_code == 3 and claim["verdict"] == "NOT_RUN" and claim["probability"] is None and "--against" in claim["mend"]
 
 
+def test_a_broken_and_a_double_entry_count_where_they_are_cited(settings: Settings, tmp_path: Path) -> None:
+    broken = run_check(settings, tmp_path, f"{TRUE} [@bo2026; @torn].", bib=BIB + "@misc{torn title={x}}\n")
+    row = next(r for r in broken.body["references"] if r["key"] == "torn")
+    assert broken.exit_code == 1 and row["outcome"] == "broken_entry" and "refs.bib, line 2" in row["detail"]
+    twice = BIB + BIB.replace("Soft experts", "Hard experts")
+    assert run_check(settings, tmp_path, f"{TRUE} [@bo2026].", bib=twice).exit_code == 1
+    assert run_check(settings, tmp_path, f"{TRUE} [@bo2026].", bib=BIB + twice.replace("bo2026", "unused")).exit_code == 0
+
+
 def test_refuted_goes_before_degraded(settings: Settings, tmp_path: Path) -> None:
     both = BIB + "@misc{else2020, title={Another work that is not here}, author={Else, A.}, year={2020}}\n"
     report = run_check(settings, tmp_path, f"{TRUE.replace('10.5', '15.0')} [@bo2026]. Memory falls by 4 GB [@else2020].", bib=both)

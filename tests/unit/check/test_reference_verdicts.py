@@ -81,10 +81,12 @@ def test_retracted_and_withdrawn_works_are_faults(flag: str, status: Status) -> 
     assert found.status is status and found.fault
 
 
-def test_a_note_stands_for_identity_only() -> None:
-    """A note has a title of its own: comparing it would accuse every correct entry."""
+def test_a_note_has_a_title_of_its_own_but_the_year_of_its_paper() -> None:
+    """Comparing its title would accuse every correct entry."""
     note = Paper("note:2410.17954", "Reading note: ExpertFlow", kind=PaperKind.NOTE, about="arxiv:2410.17954", arxiv_id="2410.17954")
     assert judged(library=note).status is Status.RESOLVED
+    old = judged(library=replace(note, year=2019))
+    assert old.status is Status.DIFFERS and [d.field for d in old.differences] == ["year"]
 
 
 def test_a_key_without_an_entry_is_a_fault_only_where_there_is_a_bibliography() -> None:
