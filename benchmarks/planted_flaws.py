@@ -25,8 +25,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from planted import drafts
 from planted.flaws import FLAWS, Flaw
 from planted.rewordings import reword
-from sovereign.kernel import tribunal
-from sovereign.records import Finding, Hearing, Severity
+from sovereign.kernel import tribunal, verify
+from sovereign.kernel.tribunal import wording
+from sovereign.readers import read_bytes
+from sovereign.records import Finding, Hearing, Severity, Verdict
 
 RESULTS = Path(__file__).resolve().parent / "results" / "planted_flaws.json"
 BAD = (Severity.BLOCKING, Severity.MAJOR)
@@ -115,6 +117,31 @@ def measure(good: list[drafts.Good], *, seeds: int, repeats: int) -> dict[str, A
     }
 
 
+def handwritten() -> dict[str, Any]:
+    """Single sentences against their claims, written by hand without looking at the checks: refused by the comparison, and by it or by verification."""
+    rows = [
+        json.loads(line) for line in (Path(__file__).resolve().parent / "planted" / "handwritten.jsonl").read_text("utf-8").splitlines()
+    ]
+    out: dict[str, Any] = {}
+    for faithful in (False, True):
+        chosen = [r for r in rows if r["faithful"] is faithful]
+        compared = [any(d.slot != "wording" for d in wording.compare(r["text"], r["claim"])) for r in chosen]
+        verified = [c or not _supported(r["text"], r["claim"]) for c, r in zip(compared, chosen, strict=True)]
+        name = "faithful" if faithful else "wrong"
+        out[name] = {"sentences": len(chosen), "refused_by_comparison": sum(compared), "refused_by_either": sum(verified)}
+    out["not_refused"] = [r["what"] + ": " + r["text"] for r in rows if not r["faithful"] and not _refused(r)]
+    return out
+
+
+def _refused(row: dict[str, Any]) -> bool:
+    return any(d.slot != "wording" for d in wording.compare(row["text"], row["claim"])) or not _supported(row["text"], row["claim"])
+
+
+def _supported(text: str, source: str) -> bool:
+    document = read_bytes(source.encode(), filename="claim.txt")
+    return verify.verify_claim(verify.make_claim(text), [("p", document)]).verdict is Verdict.SUPPORTED
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--workspace", type=Path, default=None)
@@ -125,7 +152,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         good, others = drafts.build(chosen.workspace or Path(scratch))
         result = measure(good, seeds=chosen.seeds, repeats=chosen.repeats)
-    result |= {"not_used": [{"question": q, "why": w} for q, w in others], "seconds": round(time.monotonic() - begin, 1)}
+    result |= {
+        "handwritten": handwritten(),
+        "not_used": [{"question": q, "why": w} for q, w in others],
+        "seconds": round(time.monotonic() - begin, 1),
+    }
     for k in result["kinds"]:
         print(
             f"{k['flaw']:26} {k['found']:4}/{k['planted']:<4} {'' if k['rate'] is None else format(k['rate'], '.0%'):>5}  "

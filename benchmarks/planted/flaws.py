@@ -658,11 +658,11 @@ def count_misstated(d: Dossier, rng: random.Random) -> Dossier | None:
 
 
 def level_without_trial(d: Dossier, rng: random.Random) -> Dossier | None:
-    order = stated(d)
+    order = [ruling_of(d, s.claims[0]) for s in stated(d)]
+    order = [r for r in order if not any(e.trial_id for e in r.evidence)]
     if not order:
         return None
-    ruling = ruling_of(d, rng.choice(order).claims[0])
-    return with_ruling(d, replace(ruling, level=rng.choice([Level.L5_EXECUTED, Level.L6_REPRODUCED])))
+    return with_ruling(d, replace(rng.choice(order), level=rng.choice([Level.L5_EXECUTED, Level.L6_REPRODUCED])))
 
 
 def trial(verdict: GateVerdict) -> Trial:

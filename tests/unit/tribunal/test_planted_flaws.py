@@ -80,3 +80,11 @@ def test_a_blocking_finding_keeps_any_draft_from_approval(good: list[drafts.Good
     hearing = tribunal.hold(loose, revision_round=0, rounds_left=0)
     assert any(f.severity is Severity.BLOCKING and f.role is Role.SKEPTIC for f in planted_flaws.findings(hearing))
     assert hearing.decision == "REJECT" and hearing.score <= 6.0
+
+
+def test_handwritten_sentences_are_told_apart() -> None:
+    """89 wrong and 36 faithful rewordings, written by hand: a floor under what was reached, so that widening one check does not break another."""
+    result = planted_flaws.handwritten()
+    assert result["wrong"]["refused_by_comparison"] >= 0.9 * result["wrong"]["sentences"]
+    assert result["wrong"]["refused_by_either"] >= 0.97 * result["wrong"]["sentences"], result["not_refused"]
+    assert result["faithful"]["refused_by_comparison"] <= 1

@@ -31,7 +31,7 @@ KINDS: dict[str, tuple[Role, tuple[Severity, ...], str]] = {
     "evidence_counted_twice": (_V, (_B,), "a claim is called corroborated and no two independent works carry it"),
     "evidence_does_not_carry": (_V, (_B,), "the passages given as support do not hold the claim's numbers"),
     "few_grounded": (_V, (_M,), "fewer than five statements are supported"),
-    "level_without_trial": (_V, (_B,), "a level above L4 without a trial"),
+    "level_without_trial": (_V, (_B,), "a level above L4 that no trial behind the claim allows (L6: an exact one)"),
     "low_grounding_rate": (_V, (_M,), "less than 60 % of the statements are supported"),
     "mostly_abstracts": (_V, (_m,), "more than half of the cited sources were read only as abstracts"),
     "nothing_grounded": (_V, (_B,), "no statement is supported by a passage"),

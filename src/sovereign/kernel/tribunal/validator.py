@@ -24,6 +24,7 @@ from sovereign.records import (
     Paper,
     PaperKind,
     Role,
+    Scale,
     SentenceKind,
     Severity,
     Stance,
@@ -267,12 +268,17 @@ def _half_unit(printed: str) -> float:
 
 
 def _levels(d: Dossier) -> Iterator[Finding]:
-    trials = {t.trial_id for t in d.trials}
-    over = [r.claim_id for r in d.rulings if r.level > Level.L4_INSPECTED and not any(e.trial_id in trials for e in r.evidence)]
+    """L5 needs a trial of this run's record behind the claim, L6 one at exact scale; L7 is a person's signature, which no draft can carry yet."""
+    scale = {t.trial_id: t.scale for t in d.trials}
+    over = []
+    for r in d.rulings:
+        own = [scale[e.trial_id] for e in r.evidence if e.trial_id in scale and e.stance is Stance.SUPPORTS]
+        allowed = Level.L6_REPRODUCED if Scale.EXACT in own else Level.L5_EXECUTED if own else Level.L4_INSPECTED
+        if r.level > allowed:
+            over.append(r.claim_id)
     if over:
-        yield _finding(
-            "level_without_trial", Severity.BLOCKING, f"{len(over)} claim(s) carry a level above L4 without a trial.", tuple(over)
-        )
+        text = f"{len(over)} claim(s) carry a level above L4 that no trial behind them allows."
+        yield _finding("level_without_trial", Severity.BLOCKING, text, tuple(over))
 
 
 def _twice(d: Dossier) -> Iterator[Finding]:
@@ -281,7 +287,7 @@ def _twice(d: Dossier) -> Iterator[Finding]:
     claims = {c.claim_id: c for c in d.claims}
     bad = []
     for ruling in d.rulings:
-        if not Level.L3_CORROBORATED <= ruling.level < Level.L5_EXECUTED or any(e.trial_id for e in ruling.evidence):
+        if not Level.L3_CORROBORATED <= ruling.level < Level.L5_EXECUTED:
             continue
         key = claims[ruling.claim_id].key if ruling.claim_id in claims else None
         equal = [

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from sovereign.kernel.language import alias_key, names, parse_slots, tokens
 from sovereign.kernel.language import lexicon as lex
-from sovereign.kernel.language.words import opposite, same_meaning
+from sovereign.kernel.language.words import opposite, polarity, same_meaning
 from sovereign.records import Claim, Direction, Paper, Sentence, Slots
 
 QUOTED = re.compile(r"“([^”]*)”")
@@ -83,10 +83,12 @@ def compare(text: str, claim: str, papers: Sequence[Paper] = ()) -> list[Differe
     if a.negated != b.negated or _negations(text) != _negations(claim):
         out.append(Difference("negation", f"{_negations(claim)} negation(s) in the claim, {_negations(text)} in the sentence"))
     turned = _turned(text, claim)
-    if turned or (a.direction is not b.direction and Direction.NONE not in (a.direction, b.direction)):
+    if turned or (
+        a.direction is not b.direction and Direction.NONE not in (a.direction, b.direction) and _leanings(text) != _leanings(claim)
+    ):
         out.append(Difference("direction", turned or f"the claim says {b.direction.value}, the sentence {a.direction.value}"))
     out += _weaker(text, claim, a, b)
-    return out or _reworded(text, claim)
+    return out or _roles(text, claim) or _bound_elsewhere(text, claim) or _reworded(text, claim)
 
 
 @lru_cache(maxsize=4096)
@@ -103,6 +105,13 @@ def plain(text: str) -> str:
     return re.sub(r"\s*(?=%)", "", re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", " ".join(text.translate(table).split())))
 
 
+_MAGNITUDE = re.compile(r"\d+(?:\.\d+)?\s?[KMBT]\b")
+_SIZES = re.compile(
+    r"\b(?:batch size|cache size|layer|slots?|top|version|budget)s?(?: of| =)? ?\d[\d.]*\d|\b(?:batch size|cache size|layer)s?(?: of| =)? ?\d",
+    re.I,
+)
+
+
 def _figures(text: str) -> Counter[str]:
     return Counter(m.group().replace("−", "-").rstrip(".,") for m in _NUMBER.finditer(_MARK.sub(" ", plain(text))))
 
@@ -116,6 +125,8 @@ def _numbers(text: str, claim: str, a: Slots, b: Slots) -> list[Difference]:
                 "number", f"the claim says {', '.join(lost[:3]) or 'no such number'}, the sentence {', '.join(new[:3]) or 'leaves it out'}"
             )
         ]
+    if (sizes := [Counter(re.sub(r"\s", "", m) for m in _MAGNITUDE.findall(plain(t))) for t in (text, claim)])[0] != sizes[1]:
+        return [Difference("unit", f"the claim says {next(iter(sizes[1] - sizes[0]), 'no such size')}")]
     x, y = (Counter((round(v.low, 9), round(v.high, 9), v.unit, v.relation.value) for v in s.values) for s in (a, b))
     if x != y:
         lost_unit, new_unit = next(iter((y - x) or y), None), next(iter((x - y) or x), None)
@@ -155,6 +166,11 @@ def _turned(text: str, claim: str) -> str:
     return ""
 
 
+def _leanings(text: str) -> Counter[str]:
+    """How many words lean up, down, well, badly; the order of clauses does not matter."""
+    return Counter(p for w in re.findall(r"[a-z]+", plain(text).lower()) if (p := polarity(w)))
+
+
 def _words(text: str) -> set[str]:
     return set(re.findall(r"[a-z]+(?:-[a-z]+)*", plain(text).lower()))
 
@@ -172,20 +188,125 @@ def _weaker(text: str, claim: str, a: Slots, b: Slots) -> list[Difference]:
         out.append(Difference("scope", f"“{added[0]}” is not the claim's word"))
     here = plain(text).lower()
     lost = [c for c in b.condition if not set(tokens(c)) <= set(tokens(here)) and alias_key(c) not in alias_key(here)]
+    placed = [Counter(re.sub(r" (?:of|=) ?", " ", m.lower()) for m in _SIZES.findall(plain(t))) for t in (text, claim)]
+    lost += list(placed[1] - placed[0])
     if lost:
         out.append(Difference("setting", f"the setting “{lost[0]}” is left out"))
     return out
 
 
+def _bound_elsewhere(text: str, claim: str) -> list[Difference]:
+    """The same numbers and words, tied together otherwise: from and to turned about, by for to, or a word that moved to another number."""
+    a, b = (_change_pairs(t) for t in (text, claim))
+    if a != b and {frozenset(p) for p in a} == {frozenset(p) for p in b}:
+        return [Difference("number", f"the claim goes from {' to '.join(next(iter(b - a)))}, the sentence the other way")]
+    before = [_before_numbers(t) for t in (text, claim)]
+    for number, word in before[1].items():
+        other = before[0].get(number)
+        if other is not None and {word, other} in ({"by", "to"}, {"from", "to"}, {"by", "from"}):
+            return [Difference("number", f"the claim says “{word} {number}”, the sentence “{other} {number}”")]
+    mine, theirs = (_nearest(t) for t in (text, claim))
+    for word, number in theirs.items():
+        if word in mine and mine[word] != number:
+            return [Difference("number", f"“{word}” belongs to {number} in the claim and to {mine[word]} in the sentence")]
+    return []
+
+
+def _change_pairs(text: str) -> set[tuple[str, ...]]:
+    return {tuple(m) for m in re.findall(r"\bfrom (\d[\d.]*)[^.;]{0,24}? to (\d[\d.]*\d|\d)", plain(text))}
+
+
+def _before_numbers(text: str) -> dict[str, str]:
+    """number -> the preposition right before it, for numbers that stand once."""
+    found = re.findall(r"\b(by|to|from|of|at|in) (?:about |around |roughly |up to |at most )?(\d[\d.]*\d|\d)", plain(text).lower())
+    once = Counter(n for _, n in found)
+    return {n: w for w, n in found if once[n] == 1}
+
+
+_PLACES = frozenset("within across before after without during".split())  # small words that say which of two numbers is meant
+
+
+def _nearest(text: str) -> dict[str, str]:
+    """content word -> the number it stands clearly nearest to; only words and numbers that stand once, at most seven words apart. Names move freely."""
+    named = {p.lower() for n in names(text) for p in re.findall(r"[A-Za-z]+", n)}
+    parts = re.findall(r"\d+(?:\.\d+)*|[a-z]+", re.sub(r"\b[A-Za-z]+[\w.]*-?\d[\w.-]*", " ", plain(text)).lower())
+    places = {i: p for i, p in enumerate(parts) if p[0].isdigit()}
+    once = Counter(parts)
+    out = {}
+    for i, word in enumerate(parts):
+        idle = len(word) < 3 or word in lex.STOP or word in lex.WEAK or polarity(word) or word in named
+        if word[0].isdigit() or once[word] > 1 or (idle and word not in _PLACES):
+            continue
+        near = sorted((abs(i - j), n) for j, n in places.items() if once[n] == 1)
+        if len(near) > 1 and near[0][0] <= 7 and near[1][0] - near[0][0] >= 3:
+            out[word] = near[0][1]
+    return out
+
+
+_SAMENESS = frozenset("same equal identical comparable similar unchanged".split())
+_OTHERNESS = frozenset("different other unlike dissimilar unequal changed".split())
+
+
+def _roles(text: str, claim: str) -> list[Difference]:
+    """Who is compared with whom: the named systems before and after "than", "against", "compared with", and after "for"."""
+    mine, theirs = (_sides(t) for t in (text, claim))
+    if mine is None or theirs is None:
+        return []
+    if mine[0] & theirs[1] - theirs[0] or mine[1] & theirs[0] - theirs[1]:
+        who = sorted((mine[0] & theirs[1] - theirs[0]) or (mine[1] & theirs[0] - theirs[1]))[0]
+        return [Difference("name", f"“{who}” stands on the other side of the comparison")]
+    return []
+
+
+_THAN = re.compile(r"\b(?:than(?! (?:about |half )?\d)|against|versus|vs|compared (?:with|to)|relative to)\b(?P<after>[^,.;]{2,60})", re.I)
+
+
+def _sides(text: str) -> tuple[set[str], set[str]] | None:
+    """Content words before and after the comparison, without those on both sides. A comparison that opens the sentence has its other side behind the comma."""
+    match = _THAN.search(plain(text))
+    if match is None:
+        return None
+    whole = plain(text)
+    clause = re.split(r"[,;]| and ", whole[: match.start()])[-1] if match.start() else re.split(r",", whole, maxsplit=1)[-1]
+    before, after = (_content(x) | {alias_key(n) for n in names(x)} for x in (clause, match.group("after")))
+    return before - after, after - before
+
+
 def _reworded(text: str, claim: str) -> list[Difference]:
-    mine, theirs = (set(tokens(plain(t))) for t in (text, claim))
+    """What the words themselves changed. A metric or a technical term exchanged, or a part left out, changes the statement; the rest is a remark."""
+    mine, theirs = (_content(t) for t in (text, claim))
     new = [w for w in sorted(mine - theirs) if not any(same_meaning(w, t) for t in theirs)]
     lost = [w for w in sorted(theirs - mine) if not any(same_meaning(w, m) for m in mine)]
+    told, meant = _words(text), _words(claim)
+    if told & _OTHERNESS - meant and meant & _SAMENESS - told:
+        return [Difference("direction", "the claim says that it is the same, the sentence that it is not")]
     if len(lost) > 0.4 * len(theirs):
         return [Difference("cut", f"{len(lost)} of the claim's {len(theirs)} content words are gone")]
-    if new or lost:
-        return [Difference("wording", f"other words than the claim's: {', '.join((new or lost)[:3])}")]
+    if terms := [w for w in (*new, *lost) if _is_term(w, text, claim)]:
+        return [Difference("name", f"“{terms[0]}” {'is not in the claim' if terms[0] in new else 'is left out'}")]
+    if lost and not new:
+        return [Difference("setting", f"“{lost[0]}” is left out")]
+    if len(lost) > 1 or (lost and new and not _verbs_only(new, lost)):
+        return [Difference("name", f"“{', '.join(lost[:2])}” became “{', '.join(new[:2])}”")]
+    if new:
+        return [Difference("wording", f"other words than the claim's: {', '.join(new[:3])}")]
     return []
+
+
+def _content(text: str) -> set[str]:
+    """Content words as written, lower case; numbers are compared elsewhere."""
+    return {w for w in re.findall(r"[a-z]+", plain(text).lower()) if w not in lex.STOP and len(w) > 1}
+
+
+def _is_term(word: str, *texts: str) -> bool:
+    """A metric, or a word written in capitals: exchanging it is exchanging what is measured."""
+    written = {w for t in texts for w in re.findall(r"[A-Za-z]+", t) if w.lower() == word}
+    return any(w.lower() in lex.METRICS or (w.isupper() and len(w) > 1) for w in written)
+
+
+def _verbs_only(new: Sequence[str], lost: Sequence[str]) -> bool:
+    """One verb for another: a single exchanged word that ends like a verb in both sentences."""
+    return len(new) == len(lost) == 1 and all(re.search(r"(?:s|ed|ing)$", w) for w in (*new, *lost))
 
 
 def _added(rest: str, claims: Sequence[Claim], papers: Sequence[Paper]) -> list[Difference]:
