@@ -1,6 +1,6 @@
 """Plant flaws into good drafts and measure what the tribunal finds, without a model and without network.
 
-    python benchmarks/planted_flaws.py [--workspace DIR] [--repeats 20] [--seeds 3]
+    python benchmarks/planted_flaws.py [--workspace DIR] [--repeats 20] [--seeds 3] [--library PATH ... --question TEXT ...] [--model NAME ...]
 
 Per flaw kind: how many planted, how many found (a finding of a kind that names this flaw and that the good draft did not have, or names more of), the mean
 drop of the panel's score, and how often the draft was still approved. Then: false alarms (blocking or major findings on good drafts), the same score over
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from planted import drafts
 from planted.flaws import FLAWS, Flaw
 from planted.rewordings import reword
-from sovereign.kernel import tribunal, verify
+from sovereign import settings
+from sovereign.kernel import assist, tribunal, verify
 from sovereign.kernel.tribunal import wording
+from sovereign.models import build_model, prompts
+from sovereign.models.accounting import Budget
 from sovereign.readers import read_bytes
 from sovereign.records import Finding, Hearing, Severity, Verdict
 
@@ -34,8 +38,25 @@ RESULTS = Path(__file__).resolve().parent / "results" / "planted_flaws.json"
 BAD = (Severity.BLOCKING, Severity.MAJOR)
 
 
+Hear = Callable[[tribunal.Dossier], Hearing]
+
+
 def hear(dossier: tribunal.Dossier) -> Hearing:
     return tribunal.hold(dossier, revision_round=0, rounds_left=0)
+
+
+def with_models(names: list[str], home: Path) -> Hear:
+    """The same hearing with models on the panel, one vote each; their address, key and cap come from the environment (SOVEREIGN_MODEL_*)."""
+    chosen = settings.load(home, offline=False)
+    budget = Budget(chosen.model_budget_usd)
+    panel = [m for name in names if (m := build_model(chosen, name=name, budget=budget)) is not None]
+    texts = prompts.load()
+
+    def heard(dossier: tribunal.Dossier) -> Hearing:
+        reviews = assist.review(panel, texts, dossier, tribunal.by_rule(dossier)).reviews
+        return tribunal.hold(dossier, revision_round=0, rounds_left=0, reviews=reviews)
+
+    return heard
 
 
 def findings(hearing: Hearing) -> list[Finding]:
@@ -50,7 +71,7 @@ def weight(hearing: Hearing) -> Counter[str]:
     return held
 
 
-def plant(good: list[drafts.Good], flaw: Flaw, seeds: int, base: dict[str, Hearing]) -> dict[str, Any]:
+def plant(good: list[drafts.Good], flaw: Flaw, seeds: int, base: dict[str, Hearing], hear: Hear = hear) -> dict[str, Any]:
     planted = found = approved = 0
     drops: list[float] = []
     missed: list[str] = []
@@ -82,7 +103,7 @@ def plant(good: list[drafts.Good], flaw: Flaw, seeds: int, base: dict[str, Heari
     }
 
 
-def measure(good: list[drafts.Good], *, seeds: int, repeats: int) -> dict[str, Any]:
+def measure(good: list[drafts.Good], *, seeds: int, repeats: int, hear: Hear = hear) -> dict[str, Any]:
     base = {g.question: hear(g.dossier) for g in good}
     alarms = [
         {"question": g.question, "kind": f.kind, "severity": f.severity.value, "text": f.text}
@@ -91,7 +112,7 @@ def measure(good: list[drafts.Good], *, seeds: int, repeats: int) -> dict[str, A
         if f.severity in BAD
     ]
     alarmed = len({a["question"] for a in alarms})
-    kinds = [plant(good, flaw, seeds, base) for flaw in FLAWS]
+    kinds = [plant(good, flaw, seeds, base, hear) for flaw in FLAWS]
     planted, found = sum(k["planted"] for k in kinds), sum(k["found"] for k in kinds)
     scores = [{hear(g.dossier).score for _ in range(repeats)} for g in good]
     shifts = [
@@ -147,11 +168,15 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, default=None)
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--library", nargs="*", default=[], help="other papers, to ask other questions about (prints, stores nothing)")
+    parser.add_argument("--question", nargs="*", default=[])
+    parser.add_argument("--model", nargs="*", default=[], help="models on the panel, as in sovereign ask --model (prints, stores nothing)")
     chosen = parser.parse_args()
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
-        good, others = drafts.build(chosen.workspace or Path(scratch))
-        result = measure(good, seeds=chosen.seeds, repeats=chosen.repeats)
+        good, others = drafts.build(chosen.workspace or Path(scratch), chosen.question or drafts.QUESTIONS, chosen.library)
+        heard = with_models(chosen.model, Path(scratch)) if chosen.model else hear
+        result = measure(good, seeds=chosen.seeds, repeats=chosen.repeats, hear=heard)
     result |= {
         "handwritten": handwritten(),
         "not_used": [{"question": q, "why": w} for q, w in others],
@@ -162,8 +187,9 @@ def main() -> None:
             f"{k['flaw']:26} {k['found']:4}/{k['planted']:<4} {'' if k['rate'] is None else format(k['rate'], '.0%'):>5}  "
             f"drop {k['mean_score_drop'] if k['mean_score_drop'] is not None else '-':>5}  still approved {k['still_approved']:3}  {'; '.join(k['missed'][:2])}"
         )
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if not chosen.question and not chosen.model:
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(json.dumps({k: v for k, v in result.items() if k != "kinds"}, ensure_ascii=False))
 
 

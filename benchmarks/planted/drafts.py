@@ -29,14 +29,14 @@ class Good:
     dossier: tribunal.Dossier
 
 
-def build(home: Path, questions: Sequence[str] = QUESTIONS) -> tuple[list[Good], list[tuple[str, str]]]:
-    """(good drafts, (question, why not) of the others)."""
+def build(home: Path, questions: Sequence[str] = QUESTIONS, library: Sequence[str] = ()) -> tuple[list[Good], list[tuple[str, str]]]:
+    """(good drafts, (question, why not) of the others). `library`: further files, such as real papers, for further questions."""
     chosen = settings.load(home, sources=("local",), offline=True)
     good: list[Good] = []
     others: list[tuple[str, str]] = []
     with wiring.workspace(chosen) as ws:
         wiring.ensure_default_library(ws, chosen)
-        wiring.add_to_library(ws, chosen, [str(HERE / "library")])
+        wiring.add_to_library(ws, chosen, [str(HERE / "library"), *library])
         for text in questions:
             request = wiring.prepare(ws, chosen, text, sources=("local",), lab="off", model="")
             house = replace(wiring.house(ws, chosen, request), press=lambda _finished: {})
