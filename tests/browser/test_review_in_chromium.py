@@ -56,6 +56,11 @@ def test_a_draft_is_reviewed_approved_published_and_verified_offline(person: Per
     for quote, link in opened:
         page.goto(served.url + link)
         assert page.locator("#span").inner_text().strip() == quote.strip()
+    for tab in ("", "/trials"):
+        person.run(tab)
+        page.evaluate("document.querySelectorAll('img').forEach(i => { i.loading = 'eager' })")
+        page.wait_for_function("[...document.images].every(i => i.complete)")
+        assert page.evaluate("[...document.images].every(i => i.naturalWidth > 0)"), f"a figure of {tab or 'the draft'} is not shown"
     person.run()
     page.fill("#note", "Read on a Sunday.")
     page.fill("#passphrase", "not the passphrase")
@@ -112,7 +117,8 @@ def test_every_page_is_accessible_and_fits_a_phone(chromium: Any, served: Served
     with wiring.workspace(load(served.home, offline=True)) as ws:
         plant(ws, run_id="r-degraded", title="A degraded draft", not_run="literature searched", contested=True, pressed=False)
         gate.flag_sources(ws, {"file:planted": ["retracted"]})
-    for context in ({"color_scheme": scheme}, {"color_scheme": scheme, "viewport": {"width": 390, "height": 844}, "has_touch": True}):
+    phone = {"color_scheme": scheme, "viewport": {"width": 390, "height": 844}, "has_touch": True}
+    for context in ({"color_scheme": scheme}, phone) if scheme == "light" else ({"color_scheme": scheme},):  # colours do not change widths
         someone = Person(chromium, served, **context)
         assert not violations(someone.page)
         someone.page.goto(f"{served.url}/agenda")

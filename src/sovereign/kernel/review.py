@@ -76,7 +76,7 @@ def reasons(
     contested = [r for r in rulings if r.contested_by]
     if contested:
         text = f"{len(contested)} claims stand against another claim with the same comparison key."
-        out.append(Reason("contested", "Sources disagree", text, tuple(r.claim_id for r in contested)))
+        out.append(Reason("contested", "Contested claims", text, tuple(r.claim_id for r in contested)))
     return tuple(sorted(out, key=lambda r: WEIGHTS.index(r.weight)))
 
 
