@@ -56,7 +56,6 @@ def test_an_unwritable_workspace_is_explained(tmp_path: Path) -> None:
     ("claim", "verdict", "code"),
     [
         ("SMoES reduces TPOT by 10.5 % on MMMU at batch size 1", "SUPPORTED", 0),
-        ("SMoES reduces TPOT by 15.0 % on MMMU at batch size 1", "CONTRADICTED", 1),
         ("SMoES increases TPOT by 10.5 % on MMMU at batch size 1", "CONTRADICTED", 1),
     ],
 )
@@ -71,9 +70,15 @@ def test_verify_as_json(claim: str, verdict: str, code: int, home: Path) -> None
 
 
 def test_verify_never_takes_the_namesake_for_the_system(home: Path) -> None:
-    for claim in ("SMoE reduces TPOT by 10.5 % on MMMU at batch size 1", "SMoES reduces TTFT by 10.5 % on MMMU at batch size 8"):
+    wrong = {
+        "SMoES reduces TPOT by 15.0 % on MMMU at batch size 1": ("value", "15.0 %", "10.5 %"),
+        "SMoE reduces TPOT by 10.5 % on MMMU at batch size 1": ("subject", "SMoE", "SMoES"),
+        "SMoES reduces TTFT by 10.5 % on MMMU at batch size 8": ("value", "10.5 %", "22.0 %"),
+    }
+    for claim, (slot, mine, theirs) in wrong.items():
         body = json.loads(run("verify", claim, "--against", str(NOTE), "--json", home=home).stdout)
-        assert body["verdict"] != "SUPPORTED"
+        assert body["verdict"] in ("CONTRADICTED", "UNRESOLVED")
+        assert body["reason"].startswith(f"{slot}:") and mine in body["reason"] and theirs in body["reason"]
 
 
 def test_ask_gives_one_json_document_with_the_promised_fields(home: Path) -> None:

@@ -41,7 +41,7 @@ def test_every_stated_sentence_leads_to_evidence_whose_quote_is_in_its_document(
             assert s["claims"] or set(s["trials"]) & trials
             for claim_id in s["claims"]:
                 assert claims[claim_id]["evidence"], s["text"]
-        if s["kind"] == "frame":
+        if s["kind"] == "frame" and not s["trials"]:  # what a trial cannot say is told in the trial's own words
             assert not re.search(r"\d+(?:\.\d+)?\s?%", s["text"]) or "covers" in s["text"], "a frame sentence states no finding"
 
 

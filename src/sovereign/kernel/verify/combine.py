@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sovereign.kernel.language import sentences
+from sovereign.kernel.verify import calibrate
 from sovereign.kernel.verify.lexical import LexicalVerifier
 from sovereign.kernel.verify.semantic import SemanticVerifier
 from sovereign.kernel.verify.slots import SlotsVerifier
@@ -67,9 +68,17 @@ def verify_claim(claim: Claim, documents: Sequence[tuple[str, Document]], *, ext
     ordered = sorted(documents, key=lambda d: (d[0], d[1].sha256, d[1].basis.value))
     whole = _judge(claim, ordered, extra)
     parts = split_claims(claim.text)
-    if len(parts) == 1 or whole.verdict is Verdict.SUPPORTED or not ordered:
-        return whole
-    return _compound(claim, whole, [(p, _judge(make_claim(p), ordered, extra)) for p in parts])
+    if len(parts) > 1 and whole.verdict is not Verdict.SUPPORTED and ordered:
+        whole = _compound(claim, whole, [(p, _judge(make_claim(p), ordered, extra)) for p in parts])
+    return _calibrated(claim, whole)
+
+
+def _calibrated(claim: Claim, ruling: Ruling) -> Ruling:
+    """With the measured probability of the verdict, where no further verifier gave one of its own."""
+    if ruling.probability is not None:
+        return ruling
+    quote = next((e.span.quote for e in ruling.evidence if e.span is not None), "")
+    return replace(ruling, probability=calibrate.probability(ruling.verdict, claim.text, quote))
 
 
 def _refused(text: str) -> str | None:
