@@ -103,9 +103,12 @@ _LISTS = ("facets", "depends_on", "tags", "sources")
 class Agenda:
     def __init__(self, database: Database, ledger: Ledger, clock: Clock):
         self.database, self.ledger, self.clock = database, ledger, clock
-        with database.write() as tx:
-            database.lock(tx, "schema")
-            metadata.create_all(tx, tables=[table])
+        with database.read() as connection:
+            there = sa.inspect(connection).has_table(table.name)
+        if not there:
+            with database.write() as tx:
+                database.lock(tx, "schema")
+                metadata.create_all(tx, tables=[table])
 
     @contextmanager
     def _change(self) -> Iterator[sa.Connection]:
