@@ -43,6 +43,11 @@ class _Final(ModelFailed):
         super().__init__(failed.message, model=failed.model, kind=failed.kind, mend=failed.mend)
 
 
+def _public(failed: ModelFailed) -> ModelFailed:
+    """The error as others know it: engines that store errors know no private kinds."""
+    return ModelFailed(failed.message, model=failed.model, kind=failed.kind, mend=failed.mend)
+
+
 class Wire:
     """Requests to `base_url`. `timeout_s`: the longest silence; `deadline_s`: the longest answer. `sleep` is replaced in tests."""
 
@@ -93,7 +98,7 @@ class Wire:
                 async with client.stream("POST", self.base_url + path, json=dict(body)) as response:
                     if response.status_code != 200:
                         await response.aread()
-                        raise self._refused(response)
+                        raise _public(self._refused(response))
                     async for line in response.aiter_lines():
                         late(len(line))
                         yield line
@@ -180,16 +185,10 @@ class Wire:
             try:
                 return once()
             except ModelFailed as exc:
-                if (
-                    attempt == self.attempts
-                    or exc.kind not in ("unreachable", "rate_limited")
-                    or isinstance(exc, _Final)
-                    or not may_retry()
-                ):
-                    raise
                 wait = exc.wait_s if isinstance(exc, _Later) else None
-                if wait is not None and wait > MAX_RETRY_AFTER_S:
-                    raise
+                helps = exc.kind in ("unreachable", "rate_limited") and not isinstance(exc, _Final) and may_retry()
+                if attempt == self.attempts or not helps or (wait is not None and wait > MAX_RETRY_AFTER_S):
+                    raise _public(exc) from exc
                 self.sleep(wait if wait is not None else BACKOFF_S[min(attempt, len(BACKOFF_S)) - 1])
         raise AssertionError("unreachable")
 

@@ -80,6 +80,7 @@ def test_each_fault_is_one_error_with_its_kind_and_never_an_answer(plan: list[An
             ask(server, tmp_path)
         assert (caught.value.kind, len(server.seen)) == (kind, requests)
         assert "\n" not in caught.value.line() and caught.value.exit_code == 4
+        assert type(caught.value) is ModelFailed  # an engine that stores errors knows no private kinds
 
 
 def test_an_absent_endpoint_says_so(tmp_path: Path) -> None:
