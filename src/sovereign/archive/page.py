@@ -13,6 +13,7 @@ STATUS_TOLD = {
     "CURRENT": "Current",
     "CORRECTED": "Corrected — read the corrections below",
     "SUPERSEDED": "Superseded — another record has taken its place",
+    "REVOKED": "Revoked — its owner has taken the approval back; the record stays for the record only",
 }
 
 

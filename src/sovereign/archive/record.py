@@ -18,7 +18,7 @@ class Record:
 
     run_id: str
     published_at: str
-    status: str  # CURRENT | CORRECTED | SUPERSEDED
+    status: str  # CURRENT | CORRECTED | SUPERSEDED | REVOKED
     level: str | None
     gate_verdict: str
     body: Mapping[str, Any]

@@ -6,13 +6,14 @@ Refuses whatever the rules do not permit over the bytes as they are at this mome
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from sovereign import seal
-from sovereign.archive import Record
+from sovereign.archive import Record, write
 from sovereign.errors import IntegrityBroken, Refused
 from sovereign.gate.audit import audit_workspace
 from sovereign.gate.bundle import bundle
@@ -45,6 +46,17 @@ def permitted(ws: Workspace, run_id: str) -> tuple[Held, Signature]:
             f"The audit of run {run_id} failed: {where}: {what}.", mend=f"See all: sovereign audit verify {run_id}", subject=run_id
         )
     return run, signed
+
+
+def _mark_revoked(ws: Workspace, run_id: str, site: Path, at: str) -> Mapping[str, Any]:
+    """A record that was published stays on record, but its page says that the approval was taken back; nothing else of it changes."""
+    run = held(ws, run_id)
+    approval = [s for s in signatures_of(ws, run_id) if s.statement.decision == "approved"][-1]
+    if run.present_files() != approval.statement.files:
+        raise IntegrityBroken(f"The files of run {run_id} are not those that were published.", mend=f"Run: sovereign audit verify {run_id}")
+    written = write(site, replace(record_of(ws, run, approval, at=at), status="REVOKED"))
+    ws.ledger.append(run_id, "archive_marked", {"status": "REVOKED", "record": written["record_sha256"]}, at=ws.clock.now())
+    return written
 
 
 def record_of(ws: Workspace, run: Held, approval: Signature, *, at: str) -> Record:
@@ -88,10 +100,10 @@ def verdict_of(run: Held) -> GateVerdict:
 
 def publish(ws: Workspace, run_id: str, site: Path) -> Mapping[str, Any]:
     """Renders the record into the site and records the event. Publishing again renews the pages (corrections, flags); the signed bytes stay."""
-    from sovereign.archive import write
-
-    run, signed = permitted(ws, run_id)
     before = ws.ledger.events(run_id, "published")
+    if before and signatures_of(ws, run_id)[-1].statement.decision == "revoked":
+        return _mark_revoked(ws, run_id, site, str(before[0].body["first_published_at"]))
+    run, signed = permitted(ws, run_id)
     head = ws.ledger.head(run_id)
     at = str(before[0].body["first_published_at"]) if before else ws.clock.now()
     record = record_of(ws, run, signed, at=at)

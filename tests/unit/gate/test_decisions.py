@@ -195,6 +195,18 @@ def test_only_an_open_run_can_be_decided(choice: Choice, state: str) -> None:
         review.allow(choice, state, run_id="r-1")
 
 
+def test_a_published_record_is_marked_when_its_approval_is_revoked(ws: Workspace, run_id: str, tmp_path: Path) -> None:
+    approve(ws, run_id)
+    gate.publish(ws, run_id, tmp_path / "site")
+    record = tmp_path / "site" / "records" / run_id
+    before = {n: (record / n).read_bytes() for n in rules.SIGNED_FILES}
+    gate.decide(ws, run_id, Choice.REVOKED, note="A reader found a mistake.", passphrase=PASSPHRASE, owner="Ada Owner")
+    gate.publish(ws, run_id, tmp_path / "site")
+    assert "taken the approval back" in (record / "index.html").read_text() and "revoked" in (tmp_path / "site" / "index.html").read_text()
+    assert {n: (record / n).read_bytes() for n in rules.SIGNED_FILES} == before and ws.runs.get(run_id).state == "rejected"
+    assert gate.audit_folder(tmp_path / "site").sound and gate.audit_workspace(ws).sound
+
+
 # --- invalidation and corrections ---
 
 
