@@ -13,13 +13,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sovereign import seal
 from sovereign.errors import IntegrityBroken, SovereignError
-from sovereign.kernel import admit, claims, draft, experiment, plan, policy, question, read, search, tribunal, verify
-from sovereign.ports import Bench, Clock, Source, Verifier
+from sovereign.kernel import admit, assist, claims, draft, experiment, plan, policy, question, read, search, tribunal, verify
+from sovereign.ports import Bench, Clock, Model, Source, Verifier
 from sovereign.records import (
     Admission,
     Check,
@@ -61,6 +61,9 @@ class House:
     policy_text: str
     press: Callable[[Finished], Mapping[str, bytes]]
     search_deadline_s: float
+    model: Model | None = None  # helps with queries, judging and reviewing; never needed
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    answers: Mapping[str, str] = field(default_factory=dict)  # key -> blob of every answer of the model; grows while it is asked
     progress: Callable[[str, str], None] = lambda _station, _state: None
 
 
@@ -80,7 +83,7 @@ def travel(run_id: str, created_at: str, request: Request, house: House, do: Do)
         written: Draft = do("draft", revision, Draft, lambda m=material: (draft.compose(m), []))  # type: ignore[misc]
         dossier = _dossier(asked, written, state, house)
         left = request.revision_rounds - revision
-        hearing: Hearing = do("tribunal", revision, Hearing, lambda d=dossier, r=revision, n=left: _hearing(d, r, n, state))  # type: ignore[misc]
+        hearing: Hearing = do("tribunal", revision, Hearing, lambda d=dossier, r=revision, n=left: _hearing(d, r, n, state, house))  # type: ignore[misc]
         hearings.append(hearing)
         if hearing.decision != "REVISE":
             break
@@ -117,9 +120,7 @@ class _State:
 
 def _gather(asked: Question, revision: int, state: _State, request: Request, house: House, do: Do) -> None:
     """plan, search, admit, read, claims, verify and experiment: in a revision only for what was left uncovered."""
-    queries: tuple[Query, ...] = do(
-        "plan", revision, tuple[Query, ...], lambda: ((plan.targeted(asked, state.uncovered) if revision else plan.plan(asked)), [])
-    )
+    queries: tuple[Query, ...] = do("plan", revision, tuple[Query, ...], lambda: _plan(asked, revision, state, house))
     state.queries += queries
     state.searches += do("search", revision, tuple[SearchRecord, ...], lambda: _search(queries, request, house))
     state.admissions = do("admit", revision, tuple[Admission, ...], lambda: _admit(asked, state, request))
@@ -138,6 +139,13 @@ def _gather(asked: Question, revision: int, state: _State, request: Request, hou
 def _question(request: Request) -> tuple[Question, list[Event]]:
     asked = question.ask(request.question, request.names)
     return asked, [("question_asked", {"text": asked.text, "facets": [f.id for f in asked.facets]})]
+
+
+def _plan(asked: Question, revision: int, state: _State, house: House) -> tuple[tuple[Query, ...], list[Event]]:
+    queries = plan.targeted(asked, state.uncovered) if revision else plan.plan(asked)
+    if house.model is not None:
+        queries += assist.propose_queries(house.model, house.prompts, asked, queries)
+    return queries, [("planned", {"queries": [q.text for q in queries]})]
 
 
 def _search(queries: Sequence[Query], request: Request, house: House) -> tuple[tuple[SearchRecord, ...], list[Event]]:
@@ -192,8 +200,13 @@ def _experiment(asked: Question, state: _State, request: Request, house: House, 
     return executed, events
 
 
-def _hearing(dossier: tribunal.Dossier, revision: int, left: int, state: _State) -> tuple[Hearing, list[Event]]:
-    hearing = tribunal.hold(dossier, revision_round=revision, rounds_left=left, acted=tuple(state.acted), spent=state.spent())
+def _hearing(dossier: tribunal.Dossier, revision: int, left: int, state: _State, house: House) -> tuple[Hearing, list[Event]]:
+    reviews = None
+    if house.model is not None:
+        reviews = assist.review([house.model], house.prompts, dossier, tribunal.by_rule(dossier)).reviews
+    hearing = tribunal.hold(
+        dossier, revision_round=revision, rounds_left=left, acted=tuple(state.acted), spent=state.spent(), reviews=reviews
+    )
     events: list[Event] = [
         ("finding", {"role": f.role, "kind": f.kind, "severity": f.severity, "text": f.text})
         for review in hearing.reviews
@@ -352,9 +365,10 @@ def recording(run_id: str, house: House, engine: Callable[[str, Callable[[], str
             if finished is not None:
                 return finished
             house.progress(station, "started")
-            clock = time.perf_counter()
+            clock, known = time.perf_counter(), set(house.answers)
             try:
                 output, events = work()
+                events = [*_asked(house, known), *events]
             except SovereignError as exc:
                 exc.station = exc.station or station
                 raise
@@ -365,6 +379,14 @@ def recording(run_id: str, house: House, engine: Callable[[str, Callable[[], str
         return seal.revive(kind, house.store.blobs.get(digest))
 
     return do
+
+
+def _asked(house: House, known: set[str]) -> list[Event]:
+    """What the model answered in this step: with it replay needs no model."""
+    name = house.model.name if house.model is not None else ""
+    return [
+        ("model_answered", {"key": key, "blob": blob, "model": name}) for key, blob in sorted(house.answers.items()) if key not in known
+    ]
 
 
 def replaying(run_id: str, house: House, compared: list[tuple[str, str, str]]) -> Do:

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from sovereign import intake, path, seal
 from sovereign.errors import Interrupted, NotFound, SourceFailed, SovereignError, UnknownName, Unreadable
 from sovereign.kernel import policy, question
 from sovereign.kernel.language import occurs
-from sovereign.ports import Bench, Clock, Source
+from sovereign.ports import Bench, Clock, Model, Source, Verifier
 from sovereign.readers import ReadLimits, read_bounded
 from sovereign.records import Basis, Document, Finished, Paper, Request
 from sovereign.settings import Settings
@@ -226,6 +226,10 @@ def prepare(ws: Workspace, settings: Settings, text: str, *, sources: Sequence[s
     """The request of a new run. Raises QuestionRefused or UnknownName before anything is stored."""
     question.ask(text)  # refuses what cannot be asked
     sources_of(sources, ws, settings)
+    if model:
+        from sovereign.models import build_model
+
+        build_model(settings, name=model)  # refuses an unknown provider or a missing key before anything is stored
     policy.parse(policy_text(settings))
     return Request(
         question=text,
@@ -259,9 +263,36 @@ def bench_of(settings: Settings) -> Bench | None:
     return LabBench(settings)
 
 
-def house(ws: Workspace, settings: Settings, request: Request, *, progress: Progress = lambda *_: None, outside: bool = True) -> path.House:
+def _model(ws: Workspace, settings: Settings, request: Request, run_id: str, *, outside: bool) -> tuple[Model | None, dict[str, str]]:
+    """The run's model and its kept answers; on replay the answers alone."""
+    if not request.model:
+        return None, {}
+    from sovereign.models import build_model
+    from sovereign.models.kept import Keeper, Kept, Recorded
+
+    events = ws.ledger.events(run_id, "model_answered")
+    answers = {str(e.body["key"]): str(e.body["blob"]) for e in events}
+    keeper = Keeper(ws.blobs, answers)
+    if not outside:
+        return Recorded(str(events[0].body["model"]) if events else request.model, keeper), answers
+    model = build_model(settings, name=request.model, keep=keeper.keep)
+    return (None if model is None else Kept(model, keeper)), answers
+
+
+def house(
+    ws: Workspace, settings: Settings, request: Request, run_id: str = "", *, progress: Progress = lambda *_: None, outside: bool = True
+) -> path.House:
     """The adapters of one run. With outside=False (replay) there are no sources, and nothing can be fetched."""
     bench = bench_of(settings)
+    model, answers = _model(ws, settings, request, run_id, outside=outside)
+    prompts: Mapping[str, str] = {}
+    verifiers: tuple[Verifier, ...] = ()
+    if model is not None:
+        from sovereign.kernel.assist import ModelVerifier
+        from sovereign.models.prompts import load as load_prompts
+
+        prompts = load_prompts()
+        verifiers = (ModelVerifier(model, prompts),)
 
     def press(finished: Finished) -> Mapping[str, bytes]:
         from sovereign.press import render
@@ -274,7 +305,10 @@ def house(ws: Workspace, settings: Settings, request: Request, *, progress: Prog
         sources=sources_of(request.sources, ws, settings) if outside else (),
         shelf=LibraryShelf(ws, settings, live=outside and any(s != LOCAL for s in request.sources)),
         bench=bench,
-        verifiers=(),
+        verifiers=verifiers,
+        model=model,
+        prompts=prompts,
+        answers=answers,
         policy_text=policy_text(settings),
         press=press,
         search_deadline_s=settings.search_deadline_s,
@@ -412,7 +446,7 @@ def replay(settings: Settings, run_id: str) -> Replay:
     with workspace(settings) as ws:
         row = ws.runs.get(run_id)
         request = path.request_of(ws.runs.request(run_id))
-        home = replace(house(ws, settings, request, outside=False))
+        home = house(ws, settings, request, run_id, outside=False)
         compared: list[tuple[str, str, str]] = []
         path.travel(run_id, row.created_at, request, home, path.replaying(run_id, home, compared))
         return Replay(run_id, tuple(compared))
