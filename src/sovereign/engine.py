@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from sovereign.errors import Busy, SovereignError, WorkspaceUnusable
 
 Step = Callable[[str, Callable[[], str]], str]
 Perform = Callable[[str, Step], None]
+STALLED_S = 5.0  # a recovery begins within milliseconds of the launch
 
 
 @contextmanager
@@ -41,6 +43,7 @@ def engine(home: Path, run_id: str, perform: Perform, *, url: str = "") -> Itera
         def name(self) -> str:
             return "plain-json"
 
+    working: list[str] = []  # what this process is really doing now; the engine's tables may say more
     with _only_worker(home, run_id):
         _quiet()
         DBOS.destroy(destroy_registry=True)
@@ -61,7 +64,11 @@ def engine(home: Path, run_id: str, perform: Perform, *, url: str = "") -> Itera
 
         @DBOS.workflow(name="research")  # type: ignore[untyped-decorator]
         def research(asked: str) -> str:
-            perform(asked, lambda key, work: DBOS.run_step({"name": key}, work))
+            working.append(asked)
+            try:
+                perform(asked, lambda key, work: DBOS.run_step({"name": key}, work))
+            finally:
+                working.remove(asked)
             return "done"
 
         def finish() -> None:
@@ -71,7 +78,7 @@ def engine(home: Path, run_id: str, perform: Perform, *, url: str = "") -> Itera
             attempts = [a for a in attempts if a.workflow_id == run_id or a.workflow_id.startswith(f"{run_id}#")]
             pending = [a for a in attempts if a.status == "PENDING"]
             if pending:  # launch has already begun to recover it, because the executor id is the run id
-                DBOS.retrieve_workflow(pending[-1].workflow_id).get_result()
+                _await(DBOS.retrieve_workflow(pending[-1].workflow_id), working, run_id)
                 return
             with SetWorkflowID(run_id if not attempts else f"{run_id}#{len(attempts) + 1}"):
                 DBOS.start_workflow(research, run_id).get_result()
@@ -88,6 +95,18 @@ def engine(home: Path, run_id: str, perform: Perform, *, url: str = "") -> Itera
             raise WorkspaceUnusable(f"The run engine lost its database: {exc}.", mend="The run goes on when it is back.") from exc
         finally:
             DBOS.destroy(workflow_completion_timeout_sec=0)
+
+
+def _await(handle: Any, working: list[str], run_id: str) -> None:
+    """The end of a recovered run. Its thread may die with the database before it could write that down; then nobody would ever end the run."""
+    seen = time.monotonic()
+    while handle.get_status().status in ("PENDING", "ENQUEUED"):
+        if working:
+            seen = time.monotonic()
+        elif time.monotonic() - seen > STALLED_S:
+            raise Busy(f"Run {run_id} has stopped without an end.", mend=f"Run: sovereign runs resume {run_id}")
+        time.sleep(0.05)
+    handle.get_result()
 
 
 @contextmanager
