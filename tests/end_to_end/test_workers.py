@@ -162,7 +162,13 @@ def test_workers_killed_at_random_on_postgresql(server: Server, tmp_path: Path) 
             server.up()
             wait(server)
     for worker in workers.values():
-        _, said = worker.communicate(timeout=120)
+        try:
+            _, said = worker.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            for other in workers.values():
+                other.kill()
+                other.communicate()
+            raise
         assert worker.returncode == 0, said.decode()
     assert kills >= 3 and crashed
     assert_all_ended_once(settings, len(QUESTIONS))
