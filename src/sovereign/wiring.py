@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sovereign import intake, path, seal
-from sovereign.errors import Interrupted, NotFound, SourceFailed, SovereignError, UnknownName, Unreadable
+from sovereign.errors import Busy, Interrupted, NotFound, SourceFailed, SovereignError, UnknownName, Unreadable
 from sovereign.kernel import policy, question
 from sovereign.kernel.language import occurs
 from sovereign.ports import Bench, Clock, Model, Source, Verifier
@@ -388,10 +388,10 @@ def _work(ws: Workspace, settings: Settings, run_id: str, out: Path | None, prog
     try:
         with engine(ws.home, run_id, perform, url=settings.database_url) as finish:
             finish()
-    except Interrupted:
+    except (Busy, Interrupted):
         raise  # stopped from outside: the run is not over, and another worker may hold it already
     except SovereignError as exc:
-        ws.runs.set_state(run_id, "failed", exc.line())
+        ws.runs.fail(run_id, exc.line())
         raise
     ws.runs.end(run_id)
     return load(ws, run_id, out)

@@ -63,6 +63,12 @@ class RunStore:
             rows = connection.execute(sa.select(table).order_by(table.c.created_at.desc(), table.c.run_id))
             return [RunRow(**r._mapping) for r in rows]
 
+    def fail(self, run_id: str, error: str) -> None:
+        """From running only: a late worker's trouble must not undo what another one has finished."""
+        with self.database.write() as tx:
+            mine = (table.c.run_id == run_id) & (table.c.state == "running")
+            tx.execute(table.update().where(mine).values(state="failed", error=error))
+
     def end(self, run_id: str) -> None:
         """To the owner, from the path's own states only: a run that the owner has decided on stays decided."""
         with self.database.write() as tx:
