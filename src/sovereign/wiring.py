@@ -369,7 +369,8 @@ def resume(settings: Settings, run_id: str, *, out: Path | None = None, progress
         if ws.runs.finished_step(run_id, path.step_key("press", 0)):
             ws.runs.end(run_id)  # it may have been killed between its last step and this mark
             return load(ws, run_id, out)
-        ws.runs.set_state(run_id, "running")
+        if ws.runs.get(run_id).state == "failed":  # nothing else may be turned back: another worker may be ending it now
+            ws.runs.set_state(run_id, "running")
         return _work(ws, settings, run_id, out, progress)
 
 
