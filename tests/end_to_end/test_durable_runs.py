@@ -40,7 +40,7 @@ def undisturbed(indexed: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     shutil.copytree(indexed, home)
     assert _ask(home, "never") == 0
     run = next((home / "runs").iterdir())
-    return {p.name: p.read_bytes() for p in run.iterdir() if p.name.startswith("draft") or p.name == "references.bib"}
+    return {p.relative_to(run).as_posix(): p.read_bytes() for p in run.rglob("*") if p.is_file() and not p.name.startswith(".")}
 
 
 @pytest.mark.parametrize("station", path.STATIONS)
