@@ -152,6 +152,12 @@ def throughput(server: Server, folder: Path, runs: int) -> list[dict]:
     return rows
 
 
+def with_series(target: Path, series: dict) -> dict:
+    """The results file with this series at its end; an earlier one with the same seed gives way to it."""
+    earlier = json.loads(target.read_text())["series"] if target.exists() else []
+    return {"benchmark": "chaos", "series": [s for s in earlier if s["seed"] != series["seed"]] + [series]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=100)
@@ -174,20 +180,13 @@ def main() -> None:
             settings = prepare(folder / "chaos" / "home", server.url, given.runs)
             told = disturb(settings, server, given)
             wrong = judge(settings, given.runs)
-            body = {
-                "benchmark": "chaos",
-                "runs": given.runs,
-                "workers": given.workers,
-                "seed": given.seed,
-                "every_s": given.every,
-                **told,
-                "wrong": wrong,
-            }
+            head = {"runs": given.runs, "workers": given.workers, "seed": given.seed, "every_s": given.every}
+            body = with_series(target, {**head, **told, "wrong": wrong})
     finally:
         server.remove()
     shutil.rmtree(folder, ignore_errors=True)
     target.write_text(json.dumps(body, indent=1) + "\n")
-    print(json.dumps(body))
+    print(json.dumps(body["rows"] if given.throughput else body["series"][-1]))
     raise SystemExit(1 if wrong else 0)
 
 

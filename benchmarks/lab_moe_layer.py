@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import statistics
 import sys
 import time
@@ -103,8 +104,10 @@ def measure(
         times: dict[str, list[float]] = {name: [] for name in runs}
         probes: dict[str, list[float]] = {"gemm_flops": [], "read_bytes": []}
         with Contention() as contention:
+            order, shuffle = list(runs.items()), random.Random(tokens).shuffle
             for _ in range(rounds + 1):
-                for name, run in runs.items():
+                shuffle(order)  # who follows whom decides what the caches still hold
+                for name, run in order:
                     times[name].append(clock(run, device))
                 probes["gemm_flops"].append(gemm_rate(device, dtype))
                 probes["read_bytes"].append(read_rate(gate_up, device))
