@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgres_support import Server, start
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT / ".." / "shared" / "data"
 QUESTION = "How much does SMoES reduce TTFT and TPOT on MMMU compared with the unspecialized router?"
@@ -31,3 +33,13 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the evaluation data (../shared/data) is not beside the project")
     return SHARED.resolve()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """A PostgreSQL of this module's own."""
+    found, why = start()
+    if found is None:
+        pytest.skip(f"no PostgreSQL here: {why}")
+    yield found
+    found.remove()

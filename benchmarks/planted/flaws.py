@@ -58,6 +58,14 @@ class Flaw:
 # --- handling a draft ---
 
 
+def first_rewrite(text: str, rewrites: Sequence[tuple[str, str]]) -> str | None:
+    """The first (pattern, replacement) that fits, applied once; None when none fits."""
+    for pattern, new in rewrites:
+        if re.search(pattern, text):
+            return re.sub(pattern, new, text, count=1)
+    return None
+
+
 def everywhere(draft: Draft, change: Callable[[Sentence], Sentence]) -> Draft:
     return replace(
         draft,
@@ -152,13 +160,7 @@ _UNITS = (
 
 
 def unit_error(d: Dossier, rng: random.Random) -> Dossier | None:
-    def swap(text: str, _claim: Claim) -> str | None:
-        for pattern, new in _UNITS:
-            if re.search(pattern, text):
-                return re.sub(pattern, new, text, count=1)
-        return None
-
-    return in_sentence(d, rng, swap)
+    return in_sentence(d, rng, lambda text, _claim: first_rewrite(text, _UNITS))
 
 
 _TURNS = (
@@ -198,21 +200,21 @@ def direction_turned(d: Dossier, rng: random.Random) -> Dossier | None:
 
 def negation_flipped(d: Dossier, rng: random.Random) -> Dossier | None:
     def flip(text: str, _claim: Claim) -> str | None:
-        for pattern, new in (
-            (r"\bdoes not (\w+)", r"does \1"),
-            (r"\breports no\b", "reports"),
-            (r"\bis not\b", "is"),
-            (r"\bno longer\b", "still"),
-            (r"\breduces\b", "does not reduce"),
-            (r"\breaches\b", "does not reach"),
-            (r"\braises\b", "does not raise"),
-            (r"\bis (?=\d|about)", "is not "),
-            (r"\bhas\b", "does not have"),
-            (r"\blowers\b", "does not lower"),
-        ):
-            if re.search(pattern, text):
-                return re.sub(pattern, new, text, count=1)
-        return None
+        return first_rewrite(
+            text,
+            (
+                (r"\bdoes not (\w+)", r"does \1"),
+                (r"\breports no\b", "reports"),
+                (r"\bis not\b", "is"),
+                (r"\bno longer\b", "still"),
+                (r"\breduces\b", "does not reduce"),
+                (r"\breaches\b", "does not reach"),
+                (r"\braises\b", "does not raise"),
+                (r"\bis (?=\d|about)", "is not "),
+                (r"\bhas\b", "does not have"),
+                (r"\blowers\b", "does not lower"),
+            ),
+        )
 
     return in_sentence(d, rng, flip)
 
@@ -229,23 +231,23 @@ def hedge_dropped(d: Dossier, rng: random.Random) -> Dossier | None:
     """An overclaim by leaving out: about, at most, may, possibly, in most settings."""
 
     def drop(text: str, _claim: Claim) -> str | None:
-        for pattern, new in (
-            (r"\bmay lose\b", "loses"),
-            (r"\bpossibly ", ""),
-            (r"\babout (?=\d)", ""),
-            (r"\bup to (?=\d)", ""),
-            (r"\bat most (?=\d)", ""),
-            (r"\b[Ii]n most settings with\b", "With"),
-            (r"\b[Ii]n most (?:in-domain )?cases,? ?", ""),
-            (r"\bmostly ", ""),
-            (r"\busually ", ""),
-            (r"\balmost ", ""),
-            (r"\bnearly ", ""),
-            (r"\bcan ", "always does "),
-        ):
-            if re.search(pattern, text):
-                return re.sub(pattern, new, text, count=1)
-        return None
+        return first_rewrite(
+            text,
+            (
+                (r"\bmay lose\b", "loses"),
+                (r"\bpossibly ", ""),
+                (r"\babout (?=\d)", ""),
+                (r"\bup to (?=\d)", ""),
+                (r"\bat most (?=\d)", ""),
+                (r"\b[Ii]n most settings with\b", "With"),
+                (r"\b[Ii]n most (?:in-domain )?cases,? ?", ""),
+                (r"\bmostly ", ""),
+                (r"\busually ", ""),
+                (r"\balmost ", ""),
+                (r"\bnearly ", ""),
+                (r"\bcan ", "always does "),
+            ),
+        )
 
     return in_sentence(d, rng, drop)
 

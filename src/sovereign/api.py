@@ -205,19 +205,7 @@ def search_library(query: str, k: int = 10, *, workspace: str | Path | None = No
     chosen = settings_of(workspace)
     with wiring.workspace(chosen) as ws:
         wiring.ensure_default_library(ws, chosen)
-        out = []
-        for paper_id, passage, score in wiring.index_of(ws).search(query, k):
-            paper = ws.library.paper(paper_id)
-            out.append(
-                {
-                    "paper_id": paper_id,
-                    "title": paper.title if paper else "",
-                    "section": passage.section,
-                    "text": passage.text,
-                    "score": round(score, 4),
-                }
-            )
-        return out
+        return wiring.nearest_passages(ws, query, k)
 
 
 def library_documents(paper_ids: Sequence[str], *, workspace: str | Path | None = None) -> list[tuple[str, Document]]:

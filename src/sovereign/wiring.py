@@ -61,6 +61,16 @@ def index_of(ws: Workspace) -> LibraryIndex:
     return LibraryIndex(ws.library, ws.home / "index", fit=LatentEmbedder.fit, load=LatentEmbedder.from_bytes)
 
 
+def nearest_passages(ws: Workspace, query: str, k: int) -> list[dict[str, Any]]:
+    """The passages of the library nearest to a query, best first: paper_id, title, section, text, score (comparable inside one answer only)."""
+    rows = []
+    for paper_id, passage, score in index_of(ws).search(query, k):
+        paper = ws.library.paper(paper_id)
+        title = paper.title if paper else ""
+        rows.append({"paper_id": paper_id, "title": title, "section": passage.section, "text": passage.text, "score": round(score, 4)})
+    return rows
+
+
 def limits_of(settings: Settings) -> ReadLimits:
     return ReadLimits(settings.read_timeout_s, settings.read_memory_mib, settings.max_document_mib * 2**20, settings.max_pages)
 

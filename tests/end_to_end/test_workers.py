@@ -8,12 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.end_to_end_support import QUESTIONS, prepared
-from tests.postgres_support import Server, start, wait
+from tests.postgres_support import Server, wait
 
 from sovereign import path, wiring, working
 from sovereign.settings import Settings
@@ -21,15 +20,6 @@ from sovereign.store.agenda import Wanted
 from sovereign.store.ledger import WORKSPACE, verify_chain
 
 WORKER = "from sovereign.cli import main; main()"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    found, why = start()
-    if found is None:
-        pytest.skip(f"no PostgreSQL here: {why}")
-    yield found
-    found.remove()
 
 
 def put(settings: Settings, *questions: str, attempts: int = 100) -> None:

@@ -198,19 +198,7 @@ def library_search(
     chosen = settings(workspace)
     with wiring.workspace(chosen) as ws:
         wiring.ensure_default_library(ws, chosen, show.bar())
-        found = wiring.index_of(ws).search(query, k)
-        rows: list[dict[str, Any]] = []
-        for paper_id, passage, score in found:
-            paper = ws.library.paper(paper_id)
-            rows.append(
-                {
-                    "paper_id": paper_id,
-                    "title": paper.title if paper else "",
-                    "section": passage.section,
-                    "text": passage.text,
-                    "score": round(score, 4),
-                }
-            )
+        rows = wiring.nearest_passages(ws, query, k)
     if json_:
         show.as_json(rows)
         return

@@ -71,14 +71,19 @@ def unmarked(value: str | None) -> str | None:
     return text(html.unescape(re.sub(r"</?[A-Za-z][^<>]*>", "", plain)))
 
 
+def json_value(answer: Answer) -> Any:
+    """The body as JSON of any kind. Raises BadBody."""
+    try:
+        return json.loads(answer.body)
+    except (ValueError, RecursionError) as exc:
+        raise BadBody(f"not JSON, {len(answer.body)} bytes") from exc
+
+
 def json_object(answer: Answer) -> dict[str, Any]:
     """The body as a JSON object. Raises BadBody for anything else: HTML error pages, cut bodies, lists."""
     if answer.body.lstrip()[:1] == b"<":
         raise BadBody("an HTML page in place of JSON")
-    try:
-        found = json.loads(answer.body)
-    except (ValueError, RecursionError) as exc:
-        raise BadBody(f"not JSON, {len(answer.body)} bytes") from exc
+    found = json_value(answer)
     if not isinstance(found, dict):
         raise BadBody("JSON, but not an object")
     return found

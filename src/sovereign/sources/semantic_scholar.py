@@ -116,12 +116,7 @@ def parse_one(answer: Answer) -> Page:
 
 
 def parse_batch(answer: Answer) -> Page:
-    import json
-
-    try:
-        data = json.loads(answer.body)
-    except (ValueError, RecursionError) as exc:
-        raise BadBody(f"not JSON, {len(answer.body)} bytes") from exc
+    data = field.json_value(answer)
     if not isinstance(data, list):
         raise BadBody("no list of papers")
     return page([parse_paper(p) for p in data if p is not None], None)  # null: an id it does not know

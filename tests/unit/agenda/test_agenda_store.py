@@ -8,22 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.postgres_support import Server, start
 
 from sovereign.errors import BadInput, NotFound
 from sovereign.store.agenda import Agenda, Item, Wanted, table
 from sovereign.store.ledger import WORKSPACE, verify_chain
 from sovereign.store.workspace import Workspace
 from sovereign.wiring import SystemClock
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    found, why = start()
-    if found is None:
-        pytest.skip(f"no PostgreSQL here: {why}")
-    yield found
-    found.remove()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -13,8 +13,8 @@ import numpy as np
 
 from sovereign.errors import LabInput
 from sovereign.lab.caching import kernel
-from sovereign.lab.caching.simulate import LFRU_DECAY, _admit
-from sovereign.lab.caching.timeline import FEEDBACK, Predicted, Strategy
+from sovereign.lab.caching.simulate import _admit
+from sovereign.lab.caching.timeline import FEEDBACK, INSTANT, Predicted, Strategy, rules_of
 
 ARRIVING, NOW = 2.0, 1.0  # `ready` of a copy under way, and the time it is compared with
 
@@ -33,34 +33,11 @@ class Residency:
     """Slots are numbered through all groups: slot = group * capacity + place."""
 
     def __init__(self, strategy: Strategy, layers: int, experts: int, events: int, following: Any | None = None, future: Any | None = None):
-        groups = layers if strategy.scope == "per_layer" else 1
         total = layers * experts
         if strategy.key == "belady" and (future is None or following is None):
             raise LabInput(f"{strategy.name} knows the future and needs a recorded trace.", mend="Run the model all-resident first.")
         self.strategy, self.events = strategy, events
-        self.rules = kernel.Rules(
-            layers=layers,
-            experts=experts,
-            groups=groups,
-            capacity=min(strategy.slots, total // groups),
-            mode=kernel.KEYS[strategy.key],
-            bypass=strategy.admission == "bypass",
-            at_gate=strategy.issue == "gate",
-            protect=strategy.protect,
-            load_all=strategy.load_all,
-            overlap=strategy.overlap,
-            pipelined=strategy.pipelined,
-            horizon=strategy.horizon,
-            widest=max(1, layers - 1) if strategy.adaptive else 0,
-            feedback=FEEDBACK,
-            decay=LFRU_DECAY,
-            transfer_s=0.0,
-            attention_s=0.0,
-            attention_token_s=0.0,
-            expert_s=0.0,
-            expert_token_s=0.0,
-            head_s=0.0,
-        )
+        self.rules = rules_of(strategy, layers, experts, INSTANT)
         weights = np.zeros(total) if strategy.weights is None else np.asarray(strategy.weights, np.float64)
         self.state = kernel.fresh(self.rules, events, weights)
         if following is not None and strategy.key == "belady":

@@ -149,23 +149,21 @@ class Outcome:
 FEEDBACK = 8  # stalls, or wasted copies, before the horizon moves by one. Ours: arXiv 2510.26730 prints no threshold.
 
 
-def run(events: Events, strategy: Strategy, costs: Costs, *, feedback: int = FEEDBACK) -> Outcome:
-    """Lays `events` on the time line under `strategy`. Raises LabInput for costs or slots that cannot be."""
-    costs.checked()
+INSTANT = Costs(bandwidth=float("inf"), expert_bytes=0)  # nothing takes time: for who asks only who sits where
+
+
+def rules_of(strategy: Strategy, layers: int, experts: int, costs: Costs, feedback: int = FEEDBACK) -> kernel.Rules:
+    """The strategy and the machine as the numbers that the kernel takes. Raises LabInput for an unknown key or slots that cannot be."""
     if strategy.key not in kernel.KEYS:
         raise LabInput(f"Unknown key {strategy.key!r}.", mend=f"Known: {', '.join(kernel.KEYS)}.")
     if strategy.slots < 0:
         raise LabInput(f"A cache of {strategy.slots} slots does not exist.")
-    total = events.layers * events.experts
-    groups = events.layers if strategy.scope == "per_layer" else 1
-    predicted = strategy.predicted or Predicted.none(len(events))
-    held = np.zeros(0, np.int32) if strategy.preload is None else np.asarray(strategy.preload, np.int32)
-    exposed, spent = _predictor_time(events, strategy)
-    rules = kernel.Rules(
-        layers=events.layers,
-        experts=events.experts,
+    groups = layers if strategy.scope == "per_layer" else 1
+    return kernel.Rules(
+        layers=layers,
+        experts=experts,
         groups=groups,
-        capacity=min(strategy.slots, total // groups),
+        capacity=min(strategy.slots, layers * experts // groups),
         mode=kernel.KEYS[strategy.key],
         bypass=strategy.admission == "bypass",
         at_gate=strategy.issue == "gate",
@@ -174,7 +172,7 @@ def run(events: Events, strategy: Strategy, costs: Costs, *, feedback: int = FEE
         overlap=strategy.overlap,
         pipelined=strategy.pipelined,
         horizon=strategy.horizon,
-        widest=max(1, events.layers - 1) if strategy.adaptive else 0,
+        widest=max(1, layers - 1) if strategy.adaptive else 0,
         feedback=feedback,
         decay=LFRU_DECAY,
         transfer_s=float(costs.transfer_s),
@@ -184,6 +182,16 @@ def run(events: Events, strategy: Strategy, costs: Costs, *, feedback: int = FEE
         expert_token_s=float(costs.expert_token_s),
         head_s=float(costs.head_s),
     )
+
+
+def run(events: Events, strategy: Strategy, costs: Costs, *, feedback: int = FEEDBACK) -> Outcome:
+    """Lays `events` on the time line under `strategy`. Raises LabInput for costs or slots that cannot be."""
+    costs.checked()
+    total = events.layers * events.experts
+    rules = rules_of(strategy, events.layers, events.experts, costs, feedback)
+    predicted = strategy.predicted or Predicted.none(len(events))
+    held = np.zeros(0, np.int32) if strategy.preload is None else np.asarray(strategy.preload, np.int32)
+    exposed, spent = _predictor_time(events, strategy)
     trace = kernel.Trace(
         events.ids,
         events.load,
