@@ -1,4 +1,4 @@
-"""Chaos: workers are killed (SIGKILL), frozen (SIGSTOP) and the database crashes, at random, over many runs; every run must end exactly once.
+"""Chaos: workers are killed and frozen, the database crashes, the network is cut or stalls, at random, over many runs; every run must end exactly once.
 
 Also measures throughput of complete runs with 1, 2 and 4 workers, without any disturbance. Run:
 
@@ -27,6 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from tests.network_support import Relay  # noqa: E402
 from tests.postgres_support import Server, start, wait  # noqa: E402
 
 from sovereign import path, wiring, working  # noqa: E402
@@ -42,6 +43,7 @@ NOTES = {
 }
 SYSTEMS = ("Small Routers", "Wide Caches", "Fast Gates")
 METRICS = ("TTFT", "TPOT", "hit ratio", "latency", "throughput", "accuracy", "perplexity", "energy")
+KINDS = ("kill", "freeze", "crash", "restart", "cut", "stall")
 DATA = ("MMMU", "XSUM", "VQAv2", "AMBER", "NLVR2")
 
 
@@ -67,7 +69,7 @@ def launch(settings: Settings, name: str, lease: float) -> subprocess.Popen[byte
     return subprocess.Popen([sys.executable, "-c", code, *command], env=environment, stdout=subprocess.DEVNULL, stderr=log)
 
 
-def disturb(settings: Settings, server: Server, given: argparse.Namespace) -> dict:
+def disturb(settings: Settings, server: Server, relay: Relay, given: argparse.Namespace) -> dict:
     rng = random.Random(given.seed)
     counts: Counter[str] = Counter()
     serial = itertools.count()
@@ -75,7 +77,7 @@ def disturb(settings: Settings, server: Server, given: argparse.Namespace) -> di
     began = time.monotonic()
     while time.monotonic() - began < 60 * given.minutes and remaining(settings):
         time.sleep(rng.uniform(0.2, 2.0) * given.every)
-        n, what = rng.randrange(len(workers)), rng.choices(("kill", "freeze", "crash", "restart"), (10, 2, 1, 1))[0]
+        n, what = rng.randrange(len(workers)), rng.choices(KINDS, (10, 2, 1, 1, 3, 3))[0]
         counts[what] += 1
         if what == "kill":
             workers[n].send_signal(signal.SIGKILL)
@@ -83,6 +85,10 @@ def disturb(settings: Settings, server: Server, given: argparse.Namespace) -> di
             workers[n].send_signal(signal.SIGSTOP)
             time.sleep(4.0)
             workers[n].send_signal(signal.SIGCONT)
+        elif what == "cut":
+            relay.cut(rng.uniform(0.2, 3.0))
+        elif what == "stall":  # sometimes longer than the lease: the others go on with what the silent ones hold
+            relay.stall(rng.uniform(0.5, 5.0))
         else:
             server.crash() if what == "crash" else server.down("fast")
             time.sleep(rng.uniform(0.2, 3.0))
@@ -112,7 +118,12 @@ def judge(settings: Settings, expected: int) -> list[str]:
         wrong += [f"{i.item_id} is {i.state}: {i.reason}" for i in items if i.state != "done"]
         if sorted(i.run_id for i in items) != sorted(r.run_id for r in runs) or len(runs) != expected:
             wrong.append(f"{len(items)} items, {len(runs)} runs, {expected} expected")
+        asked = {i.run_id: i.question for i in items}
         for row in runs:
+            pressed = json.loads(ws.blobs.get(ws.runs.finished_step(row.run_id, path.step_key("press", 0)) or ""))
+            answered = json.loads(ws.blobs.get(pressed["draft.json"]))["question"]
+            if answered != asked.get(row.run_id):
+                wrong.append(f"{row.run_id} answers {answered!r} instead of {asked.get(row.run_id)!r}")
             events = ws.ledger.events(row.run_id)
             closed = [e.step_key for e in events if e.step_key]
             kinds = Counter(e.kind for e in events)
@@ -177,9 +188,11 @@ def main() -> None:
             body = {"benchmark": "throughput", "cores": os.cpu_count(), "rows": throughput(server, folder, given.runs)}
             wrong = [w for r in body["rows"] for w in r["wrong"]]
         else:
-            settings = prepare(folder / "chaos" / "home", server.url, given.runs)
-            told = disturb(settings, server, given)
+            relay = Relay(server.port)
+            settings = prepare(folder / "chaos" / "home", server.url.replace(f":{server.port}/", f":{relay.port}/"), given.runs)
+            told = disturb(settings, server, relay, given)
             wrong = judge(settings, given.runs)
+            relay.close()
             head = {"runs": given.runs, "workers": given.workers, "seed": given.seed, "every_s": given.every}
             body = with_series(target, {**head, **told, "wrong": wrong})
     finally:

@@ -1,7 +1,9 @@
 """The durable-workflow engine (DBOS) as the path needs it: start, recover or restart one run, one recorded step at a time. Imports dbos lazily.
 
-The engine stores step names and output digests as JSON, nothing else: bodies are blobs, and pickle is never used. A run's executor id is the run's
-own id, so that a process only ever recovers the run it was asked for; a file lock keeps two processes from working on one run.
+The engine stores step names and output digests as JSON, nothing else: bodies are blobs, and pickle is never used. A run's executor id and its
+application version are the run's own: the engine recovers through one queue that every process polls, and it hands out by version. So a process
+only ever performs the run it was asked for; a file lock keeps two processes of one machine from working on one run. A run that stands open in
+the engine's tables while nobody performs it (its thread died with the database) is begun again: its closed steps are recalled from the ledger.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from sovereign.errors import Busy, SovereignError, WorkspaceUnusable
 
 Step = Callable[[str, Callable[[], str]], str]
 Perform = Callable[[str, Step], None]
+OPEN = ("PENDING", "ENQUEUED")
 STALLED_S = 5.0  # a recovery begins within milliseconds of the launch
 
 
@@ -27,6 +30,7 @@ STALLED_S = 5.0  # a recovery begins within milliseconds of the launch
 def engine(home: Path, run_id: str, perform: Perform, *, url: str = "") -> Iterator[Callable[[], None]]:
     """Yields `finish`, which brings the run to its end or raises what stopped it. Everything the engine opened is closed on leaving."""
     from dbos import DBOS
+    from dbos._error import DBOSAwaitedWorkflowCancelledError
     from dbos._serialization import Serializer
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -51,7 +55,7 @@ def engine(home: Path, run_id: str, perform: Perform, *, url: str = "") -> Itera
             config={
                 "name": "sovereign",
                 "system_database_url": url or f"sqlite:///{home / 'engine.sqlite3'}",
-                "application_version": "path-1",
+                "application_version": f"path-1/{run_id}",
                 "executor_id": run_id,
                 "serializer": Plain(),
                 "log_level": "CRITICAL",
@@ -76,12 +80,16 @@ def engine(home: Path, run_id: str, perform: Perform, *, url: str = "") -> Itera
 
             attempts = DBOS.list_workflows(workflow_id_prefix=run_id, load_input=False, load_output=False)
             attempts = [a for a in attempts if a.workflow_id == run_id or a.workflow_id.startswith(f"{run_id}#")]
-            pending = [a for a in attempts if a.status == "PENDING"]
-            if pending:  # launch has already begun to recover it, because the executor id is the run id
-                _await(DBOS.retrieve_workflow(pending[-1].workflow_id), working, run_id)
-                return
-            with SetWorkflowID(run_id if not attempts else f"{run_id}#{len(attempts) + 1}"):
-                DBOS.start_workflow(research, run_id).get_result()
+            still_open = [a.workflow_id for a in attempts if a.status in OPEN]
+            try:
+                if still_open:  # launch has already begun to recover it, because the executor id is the run id
+                    if _ended(DBOS.retrieve_workflow(still_open[-1]), working):
+                        return
+                    DBOS.cancel_workflows(still_open)
+                with SetWorkflowID(run_id if not attempts else f"{run_id}#{len(attempts) + 1}"):
+                    DBOS.start_workflow(research, run_id).get_result()
+            except DBOSAwaitedWorkflowCancelledError as exc:
+                raise Busy(f"Run {run_id} was begun again by another process.", mend="Look: sovereign runs list") from exc
 
         try:
             DBOS.launch()
@@ -97,16 +105,18 @@ def engine(home: Path, run_id: str, perform: Perform, *, url: str = "") -> Itera
             DBOS.destroy(workflow_completion_timeout_sec=0)
 
 
-def _await(handle: Any, working: list[str], run_id: str) -> None:
-    """The end of a recovered run. Its thread may die with the database before it could write that down; then nobody would ever end the run."""
+def _ended(handle: Any, working: list[str]) -> bool:
+    """Waits for the end of a recovered run, and raises what it raised. False when nobody performs it: its thread may have died with the database
+    before it could write that down, or the tables name an executor that will not come back."""
     seen = time.monotonic()
-    while handle.get_status().status in ("PENDING", "ENQUEUED"):
+    while handle.get_status().status in OPEN:
         if working:
             seen = time.monotonic()
         elif time.monotonic() - seen > STALLED_S:
-            raise Busy(f"Run {run_id} has stopped without an end.", mend=f"Run: sovereign runs resume {run_id}")
+            return False
         time.sleep(0.05)
     handle.get_result()
+    return True
 
 
 @contextmanager
