@@ -29,6 +29,7 @@ from sovereign.records import (
     Executed,
     Failed,
     Finished,
+    Foreseen,
     Found,
     Hearing,
     PolicyDecision,
@@ -43,8 +44,22 @@ from sovereign.records import (
 from sovereign.store.workspace import Workspace
 
 T = TypeVar("T")
-STATIONS = ("question", "plan", "search", "admit", "read", "claims", "verify", "experiment", "draft", "tribunal", "policy", "press")
-OUTSIDE = ("search", "read", "experiment")  # what these stations bring is taken from the record on replay
+STATIONS = (
+    "question",
+    "plan",
+    "search",
+    "admit",
+    "read",
+    "claims",
+    "verify",
+    "predict",
+    "experiment",
+    "draft",
+    "tribunal",
+    "policy",
+    "press",
+)
+OUTSIDE = ("search", "read", "predict", "experiment")  # what these stations bring is taken from the record on replay
 VERSION = "path-1"
 
 
@@ -108,6 +123,7 @@ class _State:
         self.readings: tuple[Reading, ...] = ()
         self.claims: tuple[Claim, ...] = ()
         self.rulings: tuple[Ruling, ...] = ()
+        self.foreseen: tuple[Foreseen, ...] = ()
         self.executed = Executed()
         self.dropped: set[str] = set()
         self.uncovered: tuple[str, ...] = ()
@@ -129,7 +145,10 @@ def _gather(asked: Question, revision: int, state: _State, request: Request, hou
     found: ClaimSet = do("claims", revision, ClaimSet, lambda: _claims(asked, sources, request))
     state.claims = found.claims
     state.rulings = do("verify", revision, tuple[Ruling, ...], lambda: _verify(state, sources, house))
-    state.executed = do("experiment", revision, Executed, lambda: _experiment(asked, state, request, house, revision))
+    foreseen: tuple[Foreseen, ...] = do("predict", revision, tuple[Foreseen, ...], lambda: _predict(asked, state, request, house))
+    if revision == 0 or foreseen != state.foreseen:  # the same trial with the same predictions need not be run twice
+        state.executed = do("experiment", revision, Executed, lambda: _experiment(asked, state, foreseen, request, house))
+    state.foreseen = foreseen
     state.rulings = experiment.raise_levels(state.rulings, state.executed)
 
 
@@ -193,11 +212,46 @@ def _verify(state: _State, sources: Sequence[claims.Source], house: House) -> tu
     ]
 
 
-def _experiment(asked: Question, state: _State, request: Request, house: House, revision: int) -> tuple[Executed, list[Event]]:
-    executed = experiment.run(asked, state.admissions, state.claims, house.bench, lab=request.lab, out=house.store.home / "trials")
-    events: list[Event] = [("prediction_sealed", {"sha256": seal.digest(p), "statement": p.statement}) for p in executed.predictions]
-    events += [("trial", {"trial": t.trial_id, "state": t.state, "digest": t.digest, "record": seal.digest(t)}) for t in executed.trials]
-    return executed, events
+def _predict(asked: Question, state: _State, request: Request, house: House) -> tuple[tuple[Foreseen, ...], list[Event]]:
+    """Closed before the trials begin: what the ledger says here, no run can change."""
+    foreseen = experiment.foresee(asked, state.admissions, state.claims, house.bench, lab=request.lab)
+    return foreseen, [
+        (
+            "prediction_sealed",
+            {
+                "sha256": seal.digest(p),
+                "statement": p.statement,
+                "study": f.study,
+                "preset": f.preset,
+                "claims": [claim for claim, index in f.tests if index == n],
+            },
+        )
+        for f in foreseen
+        for n, p in enumerate(f.predictions)
+    ]
+
+
+def _experiment(
+    asked: Question, state: _State, foreseen: Sequence[Foreseen], request: Request, house: House
+) -> tuple[Executed, list[Event]]:
+    executed = experiment.run(
+        asked, state.admissions, state.claims, house.bench, foreseen, lab=request.lab, out=house.store.home / "trials"
+    )
+    mine = {(f.study, f.preset) for f in foreseen}
+    return executed, [
+        (
+            "trial",
+            {
+                "trial": t.trial_id,
+                "state": t.state,
+                "digest": t.digest,
+                "record": seal.digest(t),
+                "run_here": (t.study, t.preset) in mine,
+                "predictions": [seal.digest(s.prediction) for s in t.statements if s.prediction is not None],
+            },
+        )
+        for t in executed.trials
+    ]
 
 
 def _hearing(dossier: tribunal.Dossier, revision: int, left: int, state: _State, house: House) -> tuple[Hearing, list[Event]]:

@@ -90,6 +90,10 @@ class Bench(Protocol):
         """Committed, sealed trials that count as executed evidence without torch, marked with date and machine."""
         ...
 
+    def predictions(self, study: str, *, preset: str) -> tuple[Prediction, ...]:
+        """What the study's published statements predict at this preset, told before it is run."""
+        ...
+
     def figure(self, trial_id: str, name: str) -> bytes | None:
         """A figure of a trial that this bench ran or ships; None when it is not there."""
         ...

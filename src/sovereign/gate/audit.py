@@ -315,6 +315,14 @@ def _trials(run: _Run, records: Mapping[str, Any], events: list[Event]) -> None:
         return
     from sovereign.lab.study import trial_digest
 
+    before: set[str] = set()
+    for event in sorted(events, key=lambda e: e.seq):
+        if event.kind == "prediction_sealed":
+            before.add(str(event.body.get("sha256")))
+        elif event.kind == "trial" and event.body.get("run_here") and not before.issuperset(map(str, event.body.get("predictions", ()))):
+            run.report.found(
+                f"run {run.run_id}, trial {event.body.get('trial')}", "it judged by a prediction that was not sealed before it"
+            )
     for trial in trials:
         run.report.count("trials")
         where = f"run {run.run_id}, trial {trial.trial_id}"

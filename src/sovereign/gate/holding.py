@@ -20,6 +20,7 @@ from sovereign.records import (
     Document,
     Draft,
     Executed,
+    Foreseen,
     Hearing,
     Paper,
     PolicyDecision,
@@ -35,7 +36,7 @@ from sovereign.store.workspace import Workspace
 T = TypeVar("T")
 KINDS: Mapping[str, Any] = {
     "question": Question, "plan": tuple[Query, ...], "search": tuple[SearchRecord, ...], "admit": tuple[Admission, ...],
-    "read": tuple[Reading, ...], "claims": ClaimSet, "verify": tuple[Ruling, ...], "experiment": Executed, "draft": Draft,
+    "read": tuple[Reading, ...], "claims": ClaimSet, "verify": tuple[Ruling, ...], "predict": tuple[Foreseen, ...], "experiment": Executed, "draft": Draft,
     "tribunal": Hearing, "policy": PolicyDecision, "press": dict[str, str],
 }  # fmt: skip
 

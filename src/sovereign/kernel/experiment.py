@@ -1,8 +1,9 @@
-"""Which claims and facets a study can test, the sealed predictions, and what the trials say. Imports records and ports; refuses to run anything itself.
+"""Which claims and facets a study can test, what is predicted before it runs, and what the trials say. Imports records and ports; runs nothing itself.
 
 The laboratory is reached through ports.Bench only. `lab` is off, smoke or standard: with off, committed reference trials may still be cited, marked with
-their date and machine; nothing is executed. A trial raises a claim only when it judged a prediction that names this claim, or the published statement
-that this claim makes; scale conceptual gives at most L5, exact at most L6.
+their date and machine; nothing is executed. `foresee` says what will be run and what every prediction tests, and is closed in the ledger before `run`
+begins; a trial that judged by anything else is shown and counts for nothing. A trial raises a claim only when it judged a prediction that names this
+claim, or the published statement that this claim makes; scale conceptual gives at most L5, exact at most L6.
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ from sovereign.records import (
     Evidence,
     Executed,
     FacetKind,
+    Foreseen,
     GateVerdict,
     Level,
+    Prediction,
     Question,
     Ruling,
     Scale,
     Stance,
     State,
-    Statement,
     StudyInfo,
     Trial,
     TrialState,
@@ -36,35 +38,84 @@ from sovereign.records import (
 )
 
 
-def run(
-    question: Question, admissions: Sequence[Admission], claims: Sequence[Claim], bench: Bench | None, *, lab: str, out: Path
-) -> Executed:
-    """Chooses studies by the question's systems, their works and facets; runs or cites them, and ties judged statements to claims.
+def foresee(
+    question: Question, admissions: Sequence[Admission], claims: Sequence[Claim], bench: Bench | None, *, lab: str
+) -> tuple[Foreseen, ...]:
+    """The trials that will be run: chosen by the question's systems, their works and facets, each with its predictions and the claims they test."""
+    if bench is None or lab == "off":
+        return ()
+    out = []
+    for study, _ in _fitting(question, admissions, bench):
+        if lab not in study.presets:
+            continue
+        predicted = bench.predictions(study.name, preset=lab)
+        tests = tuple(
+            (c.claim_id, i) for c in claims for i, p in enumerate(predicted) if _named(p, c) or _same_statement(p.statement, p.source, c)
+        )
+        out.append(Foreseen(study.name, lab, study.presets[lab], predicted, tests))
+    return tuple(out)
 
-    With lab off, committed reference trials are cited; otherwise each chosen study is run at that preset, its predictions sealed first.
-    """
+
+def run(
+    question: Question,
+    admissions: Sequence[Admission],
+    claims: Sequence[Claim],
+    bench: Bench | None,
+    foreseen: Sequence[Foreseen],
+    *,
+    lab: str,
+    out: Path,
+) -> Executed:
+    """Runs what was foreseen, cites committed reference trials of the other fitting studies, and ties judged statements to claims and facets."""
     if bench is None:
         return Executed(checks=(Check("experiment", State.NOT_RUN, "no laboratory is wired to this kernel"),) if lab != "off" else ())
-    works = {a.paper.arxiv_id for a in admissions if a.admitted and a.score == 1.0 and a.paper.arxiv_id}
-    fitting = {s.name: (s, spoken) for s in bench.studies() if (spoken := _suits(s, question, works))}
-    why = tuple(f"{name}: speaks to {', '.join(spoken)}" for name, (_, spoken) in fitting.items())
+    fitting = _fitting(question, admissions, bench)
+    why = tuple(f"{study.name}: speaks to {', '.join(spoken)}" for study, spoken in fitting)
     trials: list[Trial] = []
     checks: list[Check] = []
+    before = {f.study: f for f in foreseen}
     references = {t.study: t for t in bench.reference_trials()}
-    for name, (study, _) in fitting.items():
-        if lab != "off" and lab in study.presets:
-            trial = bench.run(name, preset=lab, factors={}, out=out)
+    for name in (study.name for study, _ in fitting):
+        if name in before:
+            trial = bench.run(name, preset=before[name].preset, factors={}, out=out)
             trials.append(trial)
-            good = trial.state is TrialState.DONE
-            checks.append(
-                Check(f"trial {name}", State.PASSED if good else State.FAILED, f"digest {trial.digest[:12]}" if good else trial.error)
-            )
+            checks.append(_held_to(before[name], trial))
         elif name in references:
             trials.append(references[name])
-    bears = tuple((t.trial_id, _facets(t, question)) for t in trials)
-    backs = tuple(b for t in trials for b in _backed(t, claims))
-    predictions = tuple(s.prediction for t in trials for s in t.statements if s.prediction is not None)
-    return Executed(tuple(trials), predictions, bears, backs, tuple(checks), why)
+    counted = [t for t, c in _with_checks(trials, checks) if c is None or c.state is State.PASSED]
+    bears = tuple((t.trial_id, _facets(t, question)) for t in counted)
+    backs = tuple(b for t in counted for b in _backed(t, claims))
+    return Executed(tuple(trials), bears, backs, tuple(checks), why)
+
+
+def _held_to(foreseen: Foreseen, trial: Trial) -> Check:
+    """Whether the trial ended, and judged by exactly the predictions that were sealed before it."""
+    if trial.state is not TrialState.DONE:
+        return Check(_check(trial.study), State.FAILED, trial.error)
+    if tuple(s.prediction for s in trial.statements) != foreseen.predictions:
+        return Check(
+            _check(trial.study),
+            State.FAILED,
+            f"{trial.trial_id} judged by other predictions than those sealed before it; it counts for nothing",
+        )
+    sealed = f"{len(foreseen.predictions)} predictions sealed before it ran"
+    return Check(
+        _check(trial.study), State.PASSED, f"digest {trial.digest[:12]}; {sealed}, {len(foreseen.tests)} of them for claims of this draft"
+    )
+
+
+def _check(study: str) -> str:
+    return f"trial {study}"
+
+
+def _with_checks(trials: Sequence[Trial], checks: Sequence[Check]) -> list[tuple[Trial, Check | None]]:
+    named = {c.name: c for c in checks}
+    return [(t, named.get(_check(t.study))) for t in trials]
+
+
+def _fitting(question: Question, admissions: Sequence[Admission], bench: Bench) -> list[tuple[StudyInfo, list[str]]]:
+    works = {a.paper.arxiv_id for a in admissions if a.admitted and a.score == 1.0 and a.paper.arxiv_id}
+    return [(s, spoken) for s in bench.studies() if (spoken := _suits(s, question, works))]
 
 
 def _suits(study: StudyInfo, question: Question, works: set[str]) -> list[str]:
@@ -88,26 +139,30 @@ def _backed(trial: Trial, claims: Sequence[Claim]) -> list[tuple[str, str, GateV
     out: list[tuple[str, str, GateVerdict, Scale, str]] = []
     for claim in claims:
         for statement in trial.statements:
-            named = statement.prediction is not None and statement.prediction.claim_id == claim.claim_id
-            if statement.verdict is not GateVerdict.UNVERIFIED and (named or _same_statement(statement, claim)):
+            fits = _named(statement.prediction, claim) or _same_statement(statement.text, statement.source, claim)
+            if statement.verdict is not GateVerdict.UNVERIFIED and fits:
                 out.append((claim.claim_id, trial.trial_id, statement.verdict, trial.scale, statement.text))
                 break
     return out
 
 
-def _same_statement(statement: Statement, claim: Claim) -> bool:
+def _named(prediction: Prediction | None, claim: Claim) -> bool:
+    return prediction is not None and prediction.claim_id == claim.claim_id
+
+
+def _same_statement(text: str, source: str, claim: Claim) -> bool:
     """The published statement that this claim makes: from the same work, and either with the same published figure or in mostly the same words.
 
     Anything less is left unconnected: a trial that tested something else must not raise a claim.
     """
     work = (claim.paper_id or "").split(":", 1)[-1]
-    if not work or work not in statement.source or statement.source.startswith("control"):
+    if not work or work not in source or source.startswith("control"):
         return False
-    mine, theirs = set(language.tokens(claim.text)), set(language.tokens(statement.text))
+    mine, theirs = set(language.tokens(claim.text)), set(language.tokens(text))
     common = mine & theirs
     shared = len(common) / (min(len(mine), len(theirs)) or 1)
     figures = {round(v.low, 6) for v in claim.slots.values if v.unit or v.decimals}
-    slots = language.parse_slots(statement.text)
+    slots = language.parse_slots(text)
     published = {round(v.low, 6) for v in slots.values if v.unit or v.decimals}
     if figures:  # a claim with figures is tested only by a statement with one of them, however alike the words
         return bool(figures & published) and shared >= 0.3

@@ -43,6 +43,10 @@ class LabBench:
         """Raises IntegrityBroken for a committed trial that was changed after it was sealed."""
         return tuple(read_trial(f / "trial.json") for f in sorted(self._reference.glob("*/")) if (f / "trial.json").is_file())
 
+    def predictions(self, name: str, *, preset: str) -> tuple[Prediction, ...]:
+        """Raises UnknownName, or MissingExtra without torch."""
+        return self._study(name, preset).predictions(preset, {})
+
     def figure(self, trial_id: str, name: str) -> bytes | None:
         for root in (self._reference, self._settings.home / "trials"):
             found = (root / trial_id / name).resolve()
@@ -52,12 +56,7 @@ class LabBench:
 
     def run(self, name: str, *, preset: str, factors: Mapping[str, str], out: Path, predictions: Sequence[Prediction] = ()) -> Trial:
         """The sealed trial, also when it failed or was stopped (state, error). Raises UnknownName, or MissingExtra without torch."""
-        try:
-            info = study.load(name).info
-        except ModuleNotFoundError as exc:
-            raise MissingExtra("lab", f"Running {name}") from exc
-        if preset not in info.presets:
-            raise UnknownName("preset", preset, tuple(info.presets))
+        info = self._study(name, preset).info
         out.mkdir(parents=True, exist_ok=True)
         limits = Limits(
             wall_s=max(120.0, PATIENCE * info.presets[preset]),
@@ -79,6 +78,15 @@ class LabBench:
         if done.state == "done":
             return read_trial(out / done.result["trial_id"] / "trial.json")
         return _stopped(name, preset, factors, out, predictions, done.state, done.reason)
+
+    def _study(self, name: str, preset: str) -> study.Study:
+        try:
+            found = study.load(name)
+        except ModuleNotFoundError as exc:
+            raise MissingExtra("lab", f"Running {name}") from exc
+        if preset not in found.info.presets:
+            raise UnknownName("preset", preset, tuple(found.info.presets))
+        return found
 
 
 def confined(name: str, preset: str, factors: dict[str, str], out: str, predictions: list[dict[str, Any]]) -> dict[str, str]:

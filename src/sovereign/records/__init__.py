@@ -39,13 +39,13 @@ from sovereign.records.paper import (
 )
 from sovereign.records.question import Facet, FacetKind, Query, Question
 from sovereign.records.ruling import Act, Decision, Finding, Hearing, PolicyDecision, Review, Role, Severity
-from sovereign.records.run import Executed, Finished, Request
+from sovereign.records.run import Executed, Finished, Foreseen, Request
 from sovereign.records.trial import GateVerdict, Measurement, Prediction, Scale, Statement, StudyInfo, Trial, TrialState
 
 __all__ = [
     "Act", "Admission", "Basis", "Check", "Claim", "ClaimSet", "ComparisonKey", "Coverage", "Decision", "Direction", "Document", "Draft",
-    "Empty", "Evidence", "Executed", "Facet", "FacetKind", "Failed", "Figure", "Finding", "Finished", "Found", "GateVerdict", "Hearing", "Judgement", "Level",
-    "Measurement", "Paper", "PaperKind", "Passage", "PassageKind", "PolicyDecision", "Prediction", "Query", "Question", "Reading",
+    "Empty", "Evidence", "Executed", "Facet", "FacetKind", "Failed", "Figure", "Finding", "Finished", "Foreseen", "Found", "GateVerdict", "Hearing", "Judgement",
+    "Level", "Measurement", "Paper", "PaperKind", "Passage", "PassageKind", "PolicyDecision", "Prediction", "Query", "Question", "Reading",
     "Reference", "Relation", "Request", "Review", "Role", "Ruling", "Scale", "SearchOutcome", "SearchRecord", "Section", "Sentence", "SentenceKind",
     "Severity", "Slots", "Span", "Stance", "State", "Statement", "StudyInfo", "Table", "TableRow", "Trial", "TrialState", "Unread", "Value",
     "Verdict",

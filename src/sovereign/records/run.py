@@ -14,11 +14,24 @@ from sovereign.records.trial import GateVerdict, Prediction, Scale, Trial
 
 
 @dataclass(frozen=True)
+class Foreseen:
+    """A trial before it is run: the study, its preset, and what was predicted. Sealed in the ledger by a step that closes before the run begins.
+
+    tests: (claim id, index into `predictions`) for every claim that makes the statement which this prediction puts to the test.
+    """
+
+    study: str
+    preset: str
+    seconds: float  # what the study says it takes on two idle cores
+    predictions: tuple[Prediction, ...] = ()
+    tests: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
 class Executed:
     """What the laboratory contributes to a run. bears_on: (trial id, facet ids); backs: (claim id, trial id, gate verdict, scale, statement)."""
 
     trials: tuple[Trial, ...] = ()
-    predictions: tuple[Prediction, ...] = ()
     bears_on: tuple[tuple[str, tuple[str, ...]], ...] = ()
     backs: tuple[tuple[str, str, GateVerdict, Scale, str], ...] = ()
     checks: tuple[Check, ...] = ()
