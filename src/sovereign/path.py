@@ -214,7 +214,7 @@ def _verify(state: _State, sources: Sequence[claims.Source], house: House) -> tu
 
 def _predict(asked: Question, state: _State, request: Request, house: House) -> tuple[tuple[Foreseen, ...], list[Event]]:
     """Closed before the trials begin: what the ledger says here, no run can change."""
-    foreseen = experiment.foresee(asked, state.admissions, state.claims, house.bench, lab=request.lab)
+    foreseen = experiment.foresee(asked, state.admissions, state.claims, house.bench, lab=request.lab, budget_s=request.lab_budget_s)
     return foreseen, [
         (
             "prediction_sealed",
@@ -234,6 +234,8 @@ def _predict(asked: Question, state: _State, request: Request, house: House) -> 
 def _experiment(
     asked: Question, state: _State, foreseen: Sequence[Foreseen], request: Request, house: House
 ) -> tuple[Executed, list[Event]]:
+    for f in foreseen:
+        house.progress(f"trial {f.study}", f"{f.preset}, about {f.seconds:.0f} s on two idle cores")
     executed = experiment.run(
         asked, state.admissions, state.claims, house.bench, foreseen, lab=request.lab, out=house.store.home / "trials"
     )

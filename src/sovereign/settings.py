@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     max_pages: int = Field(400, ge=1)
     max_admitted: int = Field(12, ge=1, le=200, description="papers admitted per run")
     max_claims: int = Field(24, ge=1, le=1000, description="claims kept per run")
+    lab_budget_s: float = Field(1800.0, ge=0)  # of what the studies of one run may take together, by their own estimate
     revision_rounds: int = Field(2, ge=0, le=5)
     policy_file: Path | None = None
     agenda_limits: dict[str, int] = Field(

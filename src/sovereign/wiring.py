@@ -246,6 +246,7 @@ def prepare(ws: Workspace, settings: Settings, text: str, *, sources: Sequence[s
         sources=tuple(dict.fromkeys(sources)),
         names=known_names(ws, text),
         lab=lab,
+        lab_budget_s=settings.lab_budget_s,
         model=model,
         max_admitted=settings.max_admitted,
         max_claims=settings.max_claims,

@@ -63,7 +63,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tupl
     with wiring.workspace(settings) as ws:
         source = next(p.paper_id for p in ws.library.papers() if "Routers" in p.title).split(":", 1)[-1]
 
-    def ask(**how: Any) -> tuple[Settings, FakeBench, dict[str, Any], str]:
+    def ask(budget_s: float = 1800.0, **how: Any) -> tuple[Settings, FakeBench, dict[str, Any], str]:
         def look() -> list[str]:
             with wiring.workspace(settings) as ws:
                 (run,) = ws.runs.list()
@@ -71,7 +71,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tupl
 
         bench = FakeBench(source, look, **how)
         monkeypatch.setattr(wiring, "bench_of", lambda _settings: bench)
-        result = wiring.ask(settings, QUESTIONS[0], sources=["local"], lab="smoke")
+        result = wiring.ask(settings.model_copy(update={"lab_budget_s": budget_s}), QUESTIONS[0], sources=["local"], lab="smoke")
         return settings, bench, json.loads(result.files["draft.json"].read_bytes()), result.run_id
 
     return ask
@@ -105,3 +105,11 @@ def test_a_trial_that_judged_by_other_predictions_counts_for_nothing(asked: Call
     assert check["state"] == "FAILED" and "other predictions than those sealed" in check["reason"]
     with wiring.workspace(settings) as ws:
         assert any("not sealed before it" in fault for fault in (what for _, what in audit_workspace(ws, run_id).problems))
+
+
+def test_a_study_over_the_budget_is_not_run_and_the_record_says_so(asked: Callable[..., Any]) -> None:
+    settings, bench, _, run_id = asked(budget_s=1.0)
+    assert bench.seen == []
+    with wiring.workspace(settings) as ws:
+        executed = json.loads(ws.blobs.get(ws.runs.steps(run_id)["experiment-0"]))
+    assert executed["trials"] == [] and "more than the laboratory's budget leaves" in executed["why"][-1]

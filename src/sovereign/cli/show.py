@@ -36,6 +36,9 @@ class Stations:
             if self._live:
                 print(f"  … {station}", end="\r", file=sys.stderr, flush=True)
             return
+        if state != "done":
+            aside(f"    {station}: {state}")
+            return
         began = self._since.pop(station, None)
         took = f"{time.perf_counter() - began:6.2f} s" if began is not None else "on record"
         aside(f"  {'✓' if self._live else '-'} {station:<12}{took}")

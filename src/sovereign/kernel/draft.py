@@ -280,9 +280,7 @@ def _measurements(m: Material) -> Section | None:
             f"{len(trial.seeds)} {_plural(len(trial.seeds), 'seed')}; its scale is {trial.scale.value}."
         )
         sentences.append(Sentence("", setup, SentenceKind.FRAME, trials=(trial.trial_id,)))
-        shown = sorted(trial.statements, key=lambda s: (s.verdict is GateVerdict.UNVERIFIED, s.source.startswith("control")))[
-            :SHOWN_STATEMENTS
-        ]
+        shown = _telling(m, trial)[:SHOWN_STATEMENTS]
         rows = tuple((s.prediction.statement if s.prediction else s.text, s.source, s.verdict.value, s.why) for s in shown)
         if rows:
             tables.append(
@@ -297,12 +295,12 @@ def _measurements(m: Material) -> Section | None:
 
 
 def _telling(m: Material, trial: Trial) -> list[Statement]:
-    """Statements of the works that the question names first, then other published ones, then the study's own controls; decided ones first in each."""
+    """Statements on the works that the question names first, then other published ones, then the study's own controls; decided ones first in each."""
     works = [a.paper.arxiv_id for a in m.admissions if a.admitted and a.score == 1.0 and a.paper.arxiv_id]
 
     def order(s: Statement) -> tuple[bool, bool, bool]:
         return (
-            not (s.source.startswith("arXiv") and any(w in s.source for w in works)),
+            s.source.startswith("control") or not any(w in s.source for w in works),
             not s.source.startswith("arXiv"),
             s.verdict is GateVerdict.UNVERIFIED,
         )

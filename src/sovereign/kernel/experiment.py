@@ -39,14 +39,17 @@ from sovereign.records import (
 
 
 def foresee(
-    question: Question, admissions: Sequence[Admission], claims: Sequence[Claim], bench: Bench | None, *, lab: str
+    question: Question, admissions: Sequence[Admission], claims: Sequence[Claim], bench: Bench | None, *, lab: str, budget_s: float
 ) -> tuple[Foreseen, ...]:
-    """The trials that will be run: chosen by the question's systems, their works and facets, each with its predictions and the claims they test."""
+    """The trials that will be run: chosen by the question's systems, their works and facets, each with its predictions and the claims they test.
+
+    As many, in the order of the registry, as their own estimates fit into `budget_s` seconds.
+    """
     if bench is None or lab == "off":
         return ()
-    out = []
+    out: list[Foreseen] = []
     for study, _ in _fitting(question, admissions, bench):
-        if lab not in study.presets:
+        if lab not in study.presets or sum(f.seconds for f in out) + study.presets[lab] > budget_s:
             continue
         predicted = bench.predictions(study.name, preset=lab)
         tests = tuple(
@@ -70,10 +73,15 @@ def run(
     if bench is None:
         return Executed(checks=(Check("experiment", State.NOT_RUN, "no laboratory is wired to this kernel"),) if lab != "off" else ())
     fitting = _fitting(question, admissions, bench)
-    why = tuple(f"{study.name}: speaks to {', '.join(spoken)}" for study, spoken in fitting)
+    why = [f"{study.name}: speaks to {', '.join(spoken)}" for study, spoken in fitting]
     trials: list[Trial] = []
     checks: list[Check] = []
     before = {f.study: f for f in foreseen}
+    for study, _ in fitting:
+        if lab in study.presets and study.name not in before:
+            why.append(
+                f"{study.name} was not run: its {lab} preset takes about {study.presets[lab]:.0f} s, more than the laboratory's budget leaves"
+            )
     references = {t.study: t for t in bench.reference_trials()}
     for name in (study.name for study, _ in fitting):
         if name in before:
@@ -85,7 +93,7 @@ def run(
     counted = [t for t, c in _with_checks(trials, checks) if c is None or c.state is State.PASSED]
     bears = tuple((t.trial_id, _facets(t, question)) for t in counted)
     backs = tuple(b for t in counted for b in _backed(t, claims))
-    return Executed(tuple(trials), bears, backs, tuple(checks), why)
+    return Executed(tuple(trials), bears, backs, tuple(checks), tuple(why))
 
 
 def _held_to(foreseen: Foreseen, trial: Trial) -> Check:

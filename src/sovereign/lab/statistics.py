@@ -97,6 +97,17 @@ def paired_difference(a: Sequence[float] | Floats, b: Sequence[float] | Floats) 
     return mean_t_interval(x - y)
 
 
+def median_interval(values: Sequence[float] | Floats) -> tuple[float, float] | None:
+    """Interval of the median by order statistics: no assumption on the distribution, coverage at least 95 %. None below six values, which cannot
+    give it (the smallest and largest of five cover the median with 94 %)."""
+    ordered = sorted(float(v) for v in values)
+    n, below, k = len(ordered), 0.0, 0
+    while below + math.comb(n, k) / 2**n <= 0.025:
+        below += math.comb(n, k) / 2**n
+        k += 1
+    return (ordered[k - 1], ordered[n - k]) if k else None
+
+
 def t975(degrees: int) -> float:
     """Two-sided 95 % quantile of Student's t."""
     if degrees < 1:

@@ -46,6 +46,7 @@ class Request:
     sources: tuple[str, ...]
     names: dict[str, str] = field(default_factory=dict)  # known names that stand in the question
     lab: str = "off"
+    lab_budget_s: float = 1800.0
     model: str = ""
     max_admitted: int = 12
     max_claims: int = 24

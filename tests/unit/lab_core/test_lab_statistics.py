@@ -152,3 +152,13 @@ def test_the_test_fold_never_leaks_into_the_standardisation():
     fold = classify.stratified_folds(y, 5, 0)
     spoiled[np.argmax(fold == 0)] = 1e9
     assert classify.cross_validate(spoiled, y, fold=fold).fold_accuracy[0] >= 7 / 8 - 1e-9
+
+
+def test_the_interval_of_a_median_is_that_of_the_order_statistics() -> None:
+    """Binomial tails: 2 P(B(15, 1/2) <= 3) = 0.0352, and with <= 4 it would be 0.1185; six values give 0.03125, five cannot give 0.05."""
+    assert st.median_interval([*range(15)]) == (3.0, 11.0)
+    assert st.median_interval([5, 3, 9, 1, 7, 2]) == (1.0, 9.0)
+    assert st.median_interval([1, 2, 3, 4, 5]) is None
+    rng = np.random.default_rng(0)
+    held = [low <= 1.0 <= high for low, high in (st.median_interval(rng.exponential(1 / np.log(2), 15)) for _ in range(2000))]
+    assert 0.95 <= np.mean(held) <= 0.98

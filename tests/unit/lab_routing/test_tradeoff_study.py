@@ -68,10 +68,12 @@ def test_bad_factors_are_refused_before_anything_is_sealed(
 def test_one_seed_makes_no_comparison_claims_and_many_do() -> None:
     loaded = study.load("routing_tradeoff")
     smoke = loaded.predictions("smoke", {})
-    assert smoke and all(p.source == "gate of this study" for p in smoke)
+    assert {p.source.split(" (")[0] for p in smoke} == {"gate of this study", "neighbour question of this study"}
     standard = loaded.predictions("standard", {})
     assert {p.source.split(",")[0] for p in standard} >= {"arXiv 2604.23996v1", "arXiv 2511.18314v1", "arXiv 2310.01334v2"}
     assert all(p.scale.value == "conceptual" for p in standard)
+    neighbour = [p.statistic for p in standard if p.source.startswith("neighbour")]
+    assert neighbour == [f"{s}_over_topk.anyexperts.b0.50.batch{b}" for s, b in (("tpot", 1), ("ttft", 32), ("words_per_s", 32))]
     only = loaded.predictions("standard", {"strategy": "topk"})
     assert not any("smoes" in p.statistic for p in only)
 

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from sovereign.errors import LabInput, UnknownName  # noqa: E402
 from sovereign.lab.routing.registry import STRATEGIES  # noqa: E402
-from sovereign.lab.vision.measure import behaviour, counted_flops, formula_flops, peak_bytes, time_generation  # noqa: E402
+from sovereign.lab.vision.measure import behaviour, counted_flops, formula_flops, peak_bytes, time_generation, time_together  # noqa: E402
 from sovereign.lab.vision.tasks import KINDS, ask, make_scenes, priors  # noqa: E402
 from sovereign.lab.vision.training import Recipe, correct, loss_of, train_alone, train_together, training_data  # noqa: E402
 from sovereign.lab.vision.vlm import Layout, VlmSpec  # noqa: E402
@@ -156,6 +156,21 @@ def test_timing_reports_a_spread_and_memory_grows_with_the_batch() -> None:
     assert timing.ttft_ms > 0 and timing.ttft_spread[0] <= timing.ttft_ms <= timing.ttft_spread[1] and timing.repeats == 3
     few, many = (peak_bytes(model, PIXELS[:b], ASKED.words_NQW[:b, 0]) for b in (1, 16))
     assert 4 * few < many < 40 * few
+
+
+def test_models_timed_together_take_turns_in_every_round() -> None:
+    models = {name: small(name).build(0).eval() for name in ("topk", "dense")}
+    calls: list[str] = []
+    for name, model in models.items():
+        model.everywhere(False)
+        model.register_forward_pre_hook(lambda *_args, n=name: calls.append(n))
+    found = time_together(models, SCENES, ASKED.words_NQW[:, 0], 2, new=2, repeats=6)
+    for timing in found.values():
+        assert len(timing.ttft_rounds) == len(timing.tpot_rounds) == 6 and min(timing.ttft_rounds) > 0
+        assert sorted(timing.ttft_rounds)[2] <= timing.ttft_ms <= sorted(timing.ttft_rounds)[3]
+    if calls:  # how often a model is entered for one round is its own affair; both must stand in every round
+        half = len(calls) // 2
+        assert {*calls[:half]} == {*calls[half:]} == set(models)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ class RoutingTradeoff:
         from sovereign.lab.vision.statements import predictions
 
         plan = make_plan(preset, factors, seed=0)
-        return predictions(plan.strategies, plan.base_budget, plan.seeds, plan.uniform_any(), plan.tasks)
+        return predictions(plan.strategies, plan.base_budget, plan.seeds, plan.uniform_any(), plan.tasks, plan.batches)
 
     def run(self, context: Context) -> Outcome:
         from sovereign.lab.vision.evidence import collect

@@ -5,15 +5,17 @@ Imports records, the comparisons and the pictures. Refuses a number without its 
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from sovereign.errors import MissingExtra
-from sovereign.lab.statistics import binomial_interval, mean_t_interval
+from sovereign.lab.statistics import binomial_interval, mean_t_interval, median_interval
 from sovereign.lab.vision.arms import INFERENCE_BUDGETS, SeedResult
 from sovereign.lab.vision.compare import compare
+from sovereign.lab.vision.measure import NEW_WORDS
 from sovereign.lab.vision.pictures import Point, Times, TrafficBar, latency, modality_maps, pareto, pareto_and_rows
 from sovereign.lab.vision.pictures import traffic as traffic_figure
 from sovereign.lab.vision.plan import Plan
@@ -53,7 +55,7 @@ def collect(plan: Plan, raw: Raw, out: Path) -> tuple[tuple[Measurement, ...], t
     for name, results in raw.arms.items():
         made += [*_scores(plan, raw, name, results), *_routing(plan, name, results), *_traffic(plan, name, results)]
     made += [*_comparisons(plan, raw), *_relative_traffic(plan, raw), *_budgets(plan, raw), *_merging(plan, raw)]
-    made += [*_gaps(raw), *_replays(raw), *_nlvr(raw), *_timings(raw)]
+    made += [*_gaps(raw), *_replays(raw), *_nlvr(raw), *_timings(raw), *_ratios(raw)]
     try:
         figures = tuple(f for f in _figures(plan, raw, out) if f)
     except MissingExtra as missing:
@@ -260,6 +262,29 @@ def _timings(raw: Raw) -> Iterator[Measurement]:
                 yield Measurement(
                     f"peak_bytes.{label}", float(t.peak_bytes), "byte", None, f"batch {t.batch}, prefill, beyond weights", timing=True
                 )
+
+
+def _ratios(raw: Raw) -> Iterator[Measurement]:
+    """Every arm against top-k at the same budget, round by round: what both share of the machine's load cancels."""
+    for name, rows in raw.timings.items():
+        strategy, budget = name.split(".", 1)
+        beside = {t.batch: t for t in raw.timings.get(f"topk.{budget}", ())}
+        for t in rows:
+            if strategy == "topk" or t.batch not in beside:
+                continue
+            top = beside[t.batch]
+            setting = (
+                f"batch {t.batch}, side by side in {t.repeats} rounds of drawn order, median of the ratios; interval by order statistics"
+            )
+            first = [a / b for a, b in zip(t.ttft_rounds, top.ttft_rounds, strict=True)]
+            rest = [a / b for a, b in zip(t.tpot_rounds, top.tpot_rounds, strict=True)]
+            speed = [
+                (a0 + a * (NEW_WORDS - 1)) / (b0 + b * (NEW_WORDS - 1))
+                for a0, a, b0, b in zip(top.ttft_rounds, top.tpot_rounds, t.ttft_rounds, t.tpot_rounds, strict=True)
+            ]
+            for what, ratios in (("ttft", first), ("tpot", rest), ("words_per_s", speed)):
+                label = f"{what}_over_topk.{name}.batch{t.batch}"
+                yield Measurement(label, statistics.median(ratios), "ratio", median_interval(ratios), setting, t.repeats, timing=True)
 
 
 def _figures(plan: Plan, raw: Raw, out: Path) -> Iterator[str | None]:

@@ -7,10 +7,11 @@ Axis letters: B batch, S sequence, T tokens, L layers, E experts, M modalities.
 
 from __future__ import annotations
 
+import random
 import statistics
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,9 +145,15 @@ def _information(
     return statistics.fmean(values) if values else None
 
 
+NEW_WORDS = 8  # generated in one timed round: one first word and seven further ones
+
+
 @dataclass(frozen=True)
 class Timing:
-    """Median and quartiles over repeats, milliseconds. others_busy: share of the machine that others used meanwhile (None: unknown)."""
+    """Median and quartiles over repeats, milliseconds. others_busy: share of the machine that others used meanwhile (None: unknown).
+
+    ttft_rounds, tpot_rounds: every repeat in the order of the rounds; the n-th of two models timed together ran side by side.
+    """
 
     batch: int
     ttft_ms: float
@@ -157,41 +164,63 @@ class Timing:
     peak_bytes: int | None
     repeats: int
     others_busy: float | None
+    ttft_rounds: tuple[float, ...] = ()
+    tpot_rounds: tuple[float, ...] = ()
 
 
-def time_generation(model: SceneModel, scenes: Scenes, words_NW: Tensor, batch: int, *, new: int = 8, repeats: int = 7) -> Timing:
+def time_generation(model: SceneModel, scenes: Scenes, words_NW: Tensor, batch: int, *, new: int = NEW_WORDS, repeats: int = 7) -> Timing:
     """Time to first word (image and question in, one word out) and per further word, with a key-value cache, one question per image.
 
     Two unrecorded rounds warm up. peak_bytes: largest allocation on the accelerator; on a CPU the largest sum of live tensors.
     Raises LabInput for fewer than three repeats (no spread), fewer than two words or a batch larger than the scenes.
     """
+    return time_together({"": model}, scenes, words_NW, batch, new=new, repeats=repeats)[""]
+
+
+def time_together(
+    models: Mapping[str, SceneModel], scenes: Scenes, words_NW: Tensor, batch: int, *, new: int = NEW_WORDS, repeats: int = 7, seed: int = 0
+) -> dict[str, Timing]:
+    """As time_generation, for several models side by side: every round times each once, in an order drawn anew, so that a ratio inside a round
+    shares what the machine was doing. Raises LabInput as time_generation does."""
     if repeats < 3 or new < 2:
         raise LabInput(f"{repeats} repeats of {new} words give no spread.", mend="Use at least 3 repeats and 2 words.")
     if not 1 <= batch <= len(scenes):
         raise LabInput(f"A batch of {batch} from {len(scenes)} scenes.", mend="Choose a batch of at least 1 and enough scenes.")
-    device = next(model.parameters()).device
-    pixels, words = scenes.pixels_NCP[:batch].to(device).float() / 255, words_NW[:batch].to(device)
-    first, rest = [], []
+    order, names = random.Random(seed), list(models)
+    first: dict[str, list[float]] = {name: [] for name in names}
+    rest: dict[str, list[float]] = {name: [] for name in names}
+    given = {name: _on(scenes, words_NW, batch, next(model.parameters()).device) for name, model in models.items()}
     with Contention() as contention:
         for i in range(repeats + 2):
-            marks: list[float] = []
-            model.generate(pixels, words, new, on_step=lambda _i, m=marks: m.append(_now(device)))
-            marks.append(_now(device))
-            if i >= 2:
-                first.append((marks[1] - marks[0]) * 1e3)
-                rest.append((marks[-1] - marks[1]) * 1e3 / (new - 1))
-    whole = statistics.median(a + b * (new - 1) for a, b in zip(first, rest, strict=True))
-    return Timing(
-        batch=batch,
-        ttft_ms=statistics.median(first),
-        ttft_spread=_quartiles(first),
-        tpot_ms=statistics.median(rest),
-        tpot_spread=_quartiles(rest),
-        words_per_s=batch * new / whole * 1e3,
-        peak_bytes=peak_bytes(model, pixels, words),
-        repeats=repeats,
-        others_busy=contention.busy,
-    )
+            order.shuffle(names)
+            for name in names:
+                device, marks = given[name][0].device, list[float]()
+                models[name].generate(*given[name], new, on_step=lambda _i, m=marks, d=device: m.append(_now(d)))
+                marks.append(_now(device))
+                if i >= 2:
+                    first[name].append((marks[1] - marks[0]) * 1e3)
+                    rest[name].append((marks[-1] - marks[1]) * 1e3 / (new - 1))
+    out = {}
+    for name, model in models.items():
+        whole = statistics.median(a + b * (new - 1) for a, b in zip(first[name], rest[name], strict=True))
+        out[name] = Timing(
+            batch=batch,
+            ttft_ms=statistics.median(first[name]),
+            ttft_spread=_quartiles(first[name]),
+            tpot_ms=statistics.median(rest[name]),
+            tpot_spread=_quartiles(rest[name]),
+            words_per_s=batch * new / whole * 1e3,
+            peak_bytes=peak_bytes(model, *given[name]),
+            repeats=repeats,
+            others_busy=contention.busy,
+            ttft_rounds=tuple(first[name]),
+            tpot_rounds=tuple(rest[name]),
+        )
+    return out
+
+
+def _on(scenes: Scenes, words_NW: Tensor, batch: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    return scenes.pixels_NCP[:batch].to(device).float() / 255, words_NW[:batch].to(device)
 
 
 def _now(device: torch.device) -> float:

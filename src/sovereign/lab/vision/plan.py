@@ -108,7 +108,7 @@ _BASE = Plan(
     device="cpu",
     workers=4,
     limit_s=3000.0,
-    repeats=7,
+    repeats=15,
     ranks=(2, 4),
 )
 
@@ -123,7 +123,7 @@ PRESETS: dict[str, Plan] = {
         steps=90,
         test_scenes=200,
         workers=2,
-        repeats=3,
+        repeats=7,
         ranks=(2,),
         limit_s=300.0,
     ),
@@ -138,7 +138,7 @@ PRESETS: dict[str, Plan] = {
         device="cuda",
         workers=8,
         batches=(1, 4, 8, 32),
-        repeats=5,
+        repeats=9,
         limit_s=270.0,
     ),
 }

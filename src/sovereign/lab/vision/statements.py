@@ -16,11 +16,15 @@ MERGING = "arXiv 2310.01334v2"
 UNIFORM_TOLERANCE = 0.06
 
 
-def predictions(strategies: Sequence[str], budget: float, seeds: int, uniform_any: float, tasks: Sequence[str]) -> tuple[Prediction, ...]:
+def predictions(
+    strategies: Sequence[str], budget: float, seeds: int, uniform_any: float, tasks: Sequence[str], batches: Sequence[int]
+) -> tuple[Prediction, ...]:
     """Rules for the strategies at hand, at the base budget. uniform_any: chance that a uniform router's token is remote on two devices."""
     have = set(strategies)
     b = f"b{budget:.2f}"
     made = [*_own(have, b, tasks, seeds)]
+    if {"anyexperts", "topk"} <= have:
+        made += _neighbour(b, batches)
     if seeds < 2:
         return tuple(made)
     if "topk" in have:
@@ -131,6 +135,22 @@ def _pairs(have: set[str], b: str) -> list[Prediction]:
                 0.0,
             )
         )
+    return out
+
+
+def _neighbour(b: str, batches: Sequence[int]) -> list[Prediction]:
+    """The neighbour of a question that the AnyExperts paper leaves open: it publishes no latency, so what we expect of the mechanism (it adds an
+    importance head and a variable number of slots to top-k, and saves nothing where both have equal slots) is our own prediction."""
+    least, most = min(batches), max(batches)
+    out = []
+    for text, what, rule, batch in (
+        ("no lower time per output token (TPOT latency)", "tpot", ">=", least),
+        ("no lower time to the first token (TTFT latency)", "ttft", ">=", most),
+        ("no higher throughput", "words_per_s", "<=", most),
+    ):
+        said = f"At equal slots AnyExperts' on-demand routing has {text} than fixed top-k routing (batch size {batch})."
+        source = f"neighbour question of this study ({ANYEXPERTS} reports none)"
+        out.append(Prediction(said, source, f"{what}_over_topk.anyexperts.{b}.batch{batch}", rule, 1.0))
     return out
 
 

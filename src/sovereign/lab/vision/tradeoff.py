@@ -21,7 +21,7 @@ from sovereign.lab.parallel import LinkModel, home_tokens
 from sovereign.lab.routing import Routing
 from sovereign.lab.routing.common import real_slots
 from sovereign.lab.vision.arms import TEST_SEED, ArmJob, SeedResult, decisions, exam, placements, restore, run_arm
-from sovereign.lab.vision.measure import Timing, time_generation
+from sovereign.lab.vision.measure import Timing, time_together
 from sovereign.lab.vision.nlvr import NlvrResult, train_and_score
 from sovereign.lab.vision.plan import Plan
 from sovereign.lab.vision.tasks import ask, make_scenes, priors
@@ -156,9 +156,11 @@ def _time(plan: Plan, raw: Raw, progress: Progress) -> None:
     models = _models(plan, raw)
     if plan.device != "cpu":  # launches dominate there and take long; other budgets run the same kernels
         models = {name: model for name, model in models.items() if model.spec.budget == plan.base_budget}
-    for i, (name, model) in enumerate(models.items()):
-        raw.timings[name] = [time_generation(model, scenes, words, batch, repeats=plan.repeats) for batch in plan.batches]
-        progress(f"timed {name}", 0.85 + 0.06 * (i + 1) / len(models))
+    raw.timings = {name: [] for name in models}
+    for i, batch in enumerate(plan.batches):
+        for name, timing in time_together(models, scenes, words, batch, repeats=plan.repeats, seed=plan.seed).items():
+            raw.timings[name].append(timing)
+        progress(f"timed batch {batch}", 0.85 + 0.06 * (i + 1) / len(plan.batches))
 
 
 def _ranks(plan: Plan, raw: Raw, progress: Progress) -> None:
