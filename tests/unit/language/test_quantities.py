@@ -98,3 +98,33 @@ def test_a_setting_is_a_condition_and_not_a_result() -> None:
     assert [v.raw for v in slots.values] == ["10.5 %"]
     assert "MMMU" in slots.condition
     assert any("batch" in c for c in slots.condition)
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "unit", "relation"),
+    [
+        ("One trillion tokens were used.", 1e12, "", Relation.EQUAL),
+        ("A switch takes less than half a second.", 0.5, "second", Relation.AT_MOST),
+        ("It misses one time in twenty.", 5.0, "percent", Relation.EQUAL),
+        ("One in five tokens is dropped.", 20.0, "percent", Relation.EQUAL),
+        ("It saw 10^5 tokens.", 1e5, "", Relation.EQUAL),
+        ("Half of the experts were kept.", 0.5, "ratio", Relation.EQUAL),
+    ],
+)
+def test_numbers_in_words_and_powers(text: str, low: float, unit: str, relation: Relation) -> None:
+    value = only(text)
+    assert (value.low, value.unit, value.relation) == (pytest.approx(low), unit, relation)
+
+
+def test_a_magnitude_said_once_holds_for_both_figures_and_only_for_figures_of_one_size() -> None:
+    assert [v.low for v in parse_slots("It has 733 and 381 million parameters.").values] == [733e6, 381e6]
+    assert [v.low for v in parse_slots("It has 733 and 2 million parameters.").values] == [733.0, 2e6]
+
+
+def test_folds_of_a_cross_validation_are_counted_and_a_fivefold_gain_is_a_ratio() -> None:
+    assert [v.unit for v in parse_slots("It reached 92.5 % in five-fold cross-validation.").values][-1:] in ([], [""])
+    assert only("The gain is five-fold.").unit == "ratio"
+
+
+def test_one_is_a_pronoun_before_it_is_a_count() -> None:
+    assert parse_slots("One of the experts was pruned.").values == ()

@@ -52,3 +52,10 @@ def test_a_megabyte_takes_linear_time(piece: str) -> None:
     started = time.process_time()
     sentences(text)
     assert time.process_time() - started < 12.0
+
+
+def test_a_unit_behind_a_figure_ends_its_sentence() -> None:
+    assert split("After compression it rises to 189.0 ms. Merging changes the outputs.") == [
+        "After compression it rises to 189.0 ms.", "Merging changes the outputs.",
+    ]  # fmt: skip
+    assert split("It was asked by Ms. Merging.") == ["It was asked by Ms. Merging."]

@@ -111,9 +111,9 @@ HOSTILE_CLAIMS = {
 @pytest.mark.parametrize("name", known("claim", HOSTILE_CLAIMS))
 def test_a_hostile_claim_gets_a_verdict_with_a_reason_in_time_and_is_not_supported(name: str) -> None:
     """Guards crashes, regular expressions of exponential cost, and SUPPORTED as a fallback."""
-    started = time.perf_counter()
+    started = time.process_time()
     ruling = judged(HOSTILE_CLAIMS[name], SMOES)
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
     assert isinstance(ruling.verdict, Verdict)
     assert ruling.verdict is not Verdict.SUPPORTED, ruling.reason
     assert ruling.reason.strip()
@@ -138,9 +138,9 @@ HOSTILE_SOURCES = {
 @pytest.mark.parametrize("name", known("source", HOSTILE_SOURCES))
 def test_a_hostile_source_gives_a_verdict_and_supports_nothing(name: str) -> None:
     """Guards crashes on what a broken PDF yields, and support found in nothing."""
-    started = time.perf_counter()
+    started = time.process_time()
     ruling = judged(TRUE, HOSTILE_SOURCES[name])
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
     assert ruling.verdict is not Verdict.SUPPORTED, ruling.reason
     assert ruling.reason.strip()
 
@@ -153,10 +153,10 @@ def test_no_source_at_all_is_not_support() -> None:
 def test_a_source_of_five_thousand_sentences_is_searched_to_its_end() -> None:
     """Guards a cut-off after the first pages, and quadratic time."""
     filler = "Experts are copied over the link in the order of their use. " * 5_000
-    started = time.perf_counter()
+    started = time.process_time()
     assert judged(TRUE, filler + TRUE).verdict is Verdict.SUPPORTED
     assert judged(TRUE.replace("10.5", "15.0"), filler + TRUE).verdict is not Verdict.SUPPORTED
-    assert time.perf_counter() - started < 8 * SECONDS
+    assert time.process_time() - started < 8 * SECONDS
 
 
 # (claim, why it must not pass)

@@ -55,3 +55,36 @@ def test_mixed_columns_settle_nothing(table: Make) -> None:
     """Guards a comparison that holds in one column and fails in the next."""
     document = table("Accuracy in percent.", HEADER[:3], [r[:3] for r in ROWS])
     assert verify_claim(make_claim("Marten outperforms Ermine."), [("p", document)]).verdict is Verdict.UNRESOLVED
+
+
+PRUNED = [("none", "13.8", "54.1"), ("prune-random", "7.6", "38.2"), ("prune-router", "7.6", "47.9"), ("merge", "7.6", "49.5")]
+
+
+@pytest.mark.parametrize(
+    ("claim", "verdict"),
+    [
+        ("Among the compression methods, prune-router is second best in accuracy.", Verdict.SUPPORTED),
+        ("Among the compression methods, prune-random is second best in accuracy.", Verdict.CONTRADICTED),
+        ("merge has the best accuracy.", None),  # it depends on whether the row without compression counts
+        ("prune-random has the worst accuracy.", Verdict.SUPPORTED),
+    ],
+)
+def test_a_row_that_the_others_are_compared_with_is_no_rival_of_theirs(table: Make, claim: str, verdict: Verdict | None) -> None:
+    document = table("Compression methods. Accuracy in percent.", ("Method", "memory", "accuracy"), PRUNED)
+    found = verify_claim(make_claim(claim), [("p", document)]).verdict
+    assert found is verdict if verdict else found not in (Verdict.SUPPORTED, Verdict.CONTRADICTED)
+
+
+def test_two_rows_that_share_a_word_are_told_apart_by_the_other(table: Make) -> None:
+    document = table("Compression methods. Accuracy in percent.", ("Method", "memory", "accuracy"), PRUNED)
+
+    assert verify_claim(
+        make_claim("On accuracy, router-guided pruning beats random pruning by 9.7 points."), [("p", document)]
+    ).verdict in (
+        Verdict.SUPPORTED,
+        Verdict.UNRESOLVED,
+    )
+    assert (
+        verify_claim(make_claim("On accuracy, random pruning beats router-guided pruning by 9.7 points."), [("p", document)]).verdict
+        is not Verdict.SUPPORTED
+    )

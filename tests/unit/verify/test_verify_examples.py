@@ -205,3 +205,18 @@ def test_the_original_rule_is_reconstructed_but_never_decides(source: Make) -> N
     altered = make_claim(ALTERED[2][0])
     assert legacy.judge(altered, document).verdict is Verdict.SUPPORTED  # it measures topic
     assert verify_claim(altered, [("arxiv:1", document)], extra=[legacy]).verdict is Verdict.CONTRADICTED
+
+
+def test_the_whole_of_a_part_is_the_count_of_the_things(source: Make) -> None:
+    document = source("OLMoE has 16 layers with 64 experts each, and 8 experts are active per token.", title="OLMoE")
+    right = verify_claim(make_claim("OLMoE activates 8 of its 64 experts per token."), [("p", document)])
+    assert right.verdict is Verdict.SUPPORTED, right.reason
+    for wrong in ("OLMoE activates 16 of its 64 experts per token.", "OLMoE activates 8 of its 60 experts per token."):
+        assert verify_claim(make_claim(wrong), [("p", document)]).verdict is not Verdict.SUPPORTED
+
+
+def test_a_figure_said_before_its_metric_instead_of_behind_it_is_bound_not_compared_word_by_word(source: Make) -> None:
+    text = "A regression trained on the signatures alone reaches an accuracy of 92.5 % ± 6.1 % in five-fold cross-validation over the four categories."
+    said = "A regression on such signatures reaches {} % accuracy in five-fold cross-validation over the four categories."
+    assert verify_claim(make_claim(said.format("92.5")), [("p", source(text))]).verdict is Verdict.SUPPORTED
+    assert verify_claim(make_claim(said.format("95.2")), [("p", source(text))]).verdict is Verdict.CONTRADICTED

@@ -16,13 +16,15 @@ _NUMBER = re.compile(NUMBER)
 WORDS: dict[str, float] = {
     "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13,
     "fourteen": 14, "fifteen": 15, "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50,
-    "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100, "dozen": 12, "thousand": 1e3, "million": 1e6, "billion": 1e9, "zero": 0,
+    "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100, "dozen": 12, "thousand": 1e3, "million": 1e6, "billion": 1e9,
+    "trillion": 1e12, "zero": 0,
 }  # fmt: skip
 RATIOS: dict[str, float] = {
     "twice": 2, "thrice": 3, "twofold": 2, "threefold": 3, "fourfold": 4, "fivefold": 5, "tenfold": 10, "double": 2, "doubles": 2, "doubled": 2,
     "doubling": 2, "triple": 3, "triples": 3, "tripled": 3, "tripling": 3, "quadruple": 4, "quadruples": 4, "quadrupled": 4, "half": 0.5, "halves": 0.5,
     "halved": 0.5, "halving": 0.5, "halve": 0.5, "order-of-magnitude": 10,
 }  # fmt: skip
+_VALIDATION = re.compile(r"[ -](?:stratified |nested |grouped )?(?:cross|CV\b)", re.IGNORECASE)  # five-fold cross-validation counts folds
 _PARTS = {
     "half": 2,
     "third": 3,
@@ -44,8 +46,12 @@ _FRACTION = re.compile(
     re.IGNORECASE,
 )
 _WORD_UNIT = re.compile(
-    r"(?:[ \-](?:and[ ])?(?P<tens>one|two|three|four|five|six|seven|eight|nine))?(?:[ \-](?P<mag>hundred|thousand|million|billion))?"
+    r"(?:[ \-](?:and[ ])?(?P<tens>one|two|three|four|five|six|seven|eight|nine))?(?:[ \-](?P<mag>hundred|thousand|million|billion|trillion))?"
 )
+_ONE_IN = re.compile(r"one(?: (?:time|case|token|request|prompt))? in (?P<n>[a-z]+|\d{1,3})\b(?![-.,]?\d)", re.IGNORECASE)
+_HALF_OF = re.compile(r" an? (?=[a-z])")
+_POWER_OF_TEN = re.compile(r"\s?(?:\^|\*\*)\s?\{?(?P<p>[+\-−–]?\d{1,2})\}?(?![\w%])")
+_SHARED_MAGNITUDE = re.compile(rf"\s(?:and|or)\s(?P<n>{NUMBER})(?=\s?[A-Za-z])")
 _BEFORE: tuple[tuple[re.Pattern[str], Relation], ...] = (
     (re.compile(r"(?:\bup to(?: an?)?|\bas (?:much|many|high|large|low|little|few|fast) as"
         r"|\bmaximum(?: of)?|\bat best|\bpeak(?: of)?|\bby up to)\s*[(~]?$"), Relation.UP_TO),
@@ -94,6 +100,9 @@ def read(text: str, start: int) -> Value | None:
     number = sign * _float(digits)
     decimals = len(digits.split(".")[1]) if "." in digits else 0
     scale = 1.0
+    if digits == "10" and (power_of_ten := _POWER_OF_TEN.match(text, end)):
+        power = int(power_of_ten.group("p").replace("−", "-").replace("–", "-"))
+        number, end, decimals = sign * 10.0**power, power_of_ten.end(), -power
     if exponent := _EXPONENT.match(text, end):
         power = int((exponent.group("e") or exponent.group("p")).replace("−", "-").replace("–", "-"))
         if abs(power) < 100:
@@ -123,6 +132,8 @@ def read(text: str, start: int) -> Value | None:
             unit, factor, unit_end = after, after_factor, after_end
         else:
             unit_end = max(end, unit_end) if unit else end
+    if not unit and factor == 1.0 == scale and spread is None and relation is not Relation.BETWEEN:
+        factor = _shared_magnitude(text, end, number)
     if text[begin - 1 : begin] == "$" or text[begin - 2 : begin] == "$ ":
         unit = unit or "dollar"
     if unit or unit_end > end:
@@ -133,6 +144,16 @@ def read(text: str, start: int) -> Value | None:
         raw=text[begin:end].strip(), low=low * scale, high=high * scale, unit=unit, relation=relation,
         spread=None if spread is None else spread * scale, decimals=decimals, start=begin, end=end,
     )  # fmt: skip
+
+
+def _shared_magnitude(text: str, end: int, number: float) -> float:
+    """The magnitude of "733" in "733 and 381 million": said once, of figures of one size; 1 where none is shared."""
+    other = _SHARED_MAGNITUDE.match(text, end)
+    magnitude = None if other is None else MAGNITUDE_RE.match(text, other.end())
+    if other is None or magnitude is None or (magnitude.group("m") is None and magnitude.group("s") is None):
+        return 1.0
+    size = _float(other.group("n"))
+    return MAGNITUDES[magnitude.group("m") or magnitude.group("s")] if 0.05 <= abs(number) / (size or 1.0) <= 20 else 1.0
 
 
 def _shift(factor: float) -> int:
@@ -200,6 +221,11 @@ def _range(text: str, begin: int, end: int, unit: str) -> tuple[float, int] | No
 
 def read_fraction(text: str, start: int) -> Value | None:
     """ "a tenth", "two thirds", "one-quarter" at `start`, in percent; None when no fraction stands there. Exact as a percentage to half a point."""
+    if rare := _ONE_IN.match(text, start):
+        parts = WORDS.get(rare.group("n").lower()) or (float(rare.group("n")) if rare.group("n").isdigit() else 0.0)
+        if parts < 2:
+            return None
+        return Value(rare.group(), 100 / parts, 100 / parts, "percent", relation_before(text, start), None, 0, start, rare.end())
     match = _FRACTION.match(text, start)
     if match is None:
         return None
@@ -212,14 +238,20 @@ def read_words(text: str, start: int, word: str) -> Value | None:
     """A number written as a word at `start` ("two", "twice", "three hundred"); None when the word is none, or stands for none here."""
     lower = word.lower()
     end = start + len(word)
+    if lower == "half" and (article := _HALF_OF.match(text, end)):
+        unit, factor, unit_end = _unit(text, article.end())
+        if unit in {"second", "byte"}:  # "half a second"
+            return Value(text[start:unit_end], factor / 2, factor / 2, unit, relation_before(text, start), None, None, start, unit_end)
     if lower in RATIOS:
         value = RATIOS[lower]
         return Value(text[start:end], value, value, "ratio", relation_before(text, start), None, None, start, end)
-    if lower not in WORDS:
+    if lower == "one" and not ((tail := _WORD_UNIT.match(text, end)) and tail.group("mag") and not tail.group("tens")):
+        return None  # a pronoun more often than a count, but for "one million"
+    if lower not in WORDS and lower != "one":
         return None
     if text[end : end + 5].lower() == "-shot" or text[end : end + 5].lower() == "-hot ":
         return None
-    number = WORDS[lower]
+    number = WORDS.get(lower, 1.0)
     tail = _WORD_UNIT.match(text, end)
     if tail is not None and tail.end() > end:
         if tail.group("tens") and number in range(20, 100) and text[end] == "-":
@@ -229,7 +261,7 @@ def read_words(text: str, start: int, word: str) -> Value | None:
             number *= WORDS[tail.group("mag")]
             end = tail.end()
     unit, factor, unit_end = _unit(text, end)
-    if text[end : end + 5].lower() == "-fold":
+    if text[end : end + 5].lower() == "-fold" and not _VALIDATION.match(text, end + 5):
         unit, factor, unit_end = "ratio", 1.0, end + 5
     if unit:
         end = unit_end

@@ -34,7 +34,7 @@ _DATE = re.compile(
 )
 _TOKEN = re.compile(r"(?P<w>[^\W\d_]+(?:['’][a-z]{1,2})?)|(?P<d>\d|\.\d)|(?P<s>[^\w\s])")
 _DIGITS = re.compile(r"\d+")
-_NUM_WORD = frozenset(numbers.WORDS) | frozenset(numbers.RATIOS)
+_NUM_WORD = frozenset(numbers.WORDS) | frozenset(numbers.RATIOS) | {"one"}
 _BREAK = frozenset(",;:()[]—–|")
 _JOIN = frozenset("and or but while whereas although though which that when where because if versus vs than compared with".split())
 _ORDINAL = {w: f"{i}th" for i, w in enumerate("first second third fourth fifth sixth seventh eighth ninth tenth".split(), 1)}
@@ -143,7 +143,7 @@ def _token(masked: str, text: str, match: re.Match[str], clause: int, dates: lis
         fraction = numbers.read_fraction(masked, start)
         if fraction is not None:
             return Token(text[start : fraction.end], low, "#", "q", start, fraction.end, value=fraction, content=True, clause=clause)
-        if low in _NUM_WORD and low not in {"one"}:
+        if low in _NUM_WORD:
             value = numbers.read_words(masked, start, written)
             if value is not None:
                 return Token(text[value.start : value.end], low, "#", "q", value.start, value.end, value=value, content=True, clause=clause)

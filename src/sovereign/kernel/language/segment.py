@@ -10,6 +10,8 @@ _ABBREVIATIONS = frozenset(
     est jr sr ph.d u.s u.k dept univ proc conf chap ch app def thm lem prop cor alg w.r.t a.k.a i.i.d s.t sect min max avg std dev ver arxiv
     op cit ibid trans int adv phys rev lett natl acad sci""".split()
 )
+_UNITS = frozenset("ms min st".split())  # "5 min.", "the 21 st.": behind a figure these are units
+_FIGURE_BEFORE = re.compile(r"\d[ \u00a0\u202f]?$")
 _LAST_WORD = re.compile(r"([A-Za-z][A-Za-z.]*)\.[\"'”’)\]]*$")
 _HEADING = re.compile(r"\n(?=[ \t]*#{1,6} )")
 _NEEDS_FIGURE = frozenset("no nos fig figs eq eqs sec secs tab ref refs min max ch app vol pp co int def est ed".split())
@@ -48,6 +50,8 @@ def _abbreviated(text: str, start: int, mark: int, rest: str) -> bool:
     if match is None:
         return False
     word = match.group(1).lower()
+    if word in _UNITS and _FIGURE_BEFORE.search(head[: match.start()]):
+        return False  # "189.0 ms. Merging": a unit, not Ms Merging
     if word in _ABBREVIATIONS:
         if word in _NEEDS_FIGURE:
             return bool(rest[:1].isdigit() or rest[:1] in "([" or word in {"fig", "figs", "eq", "eqs", "sec", "secs", "tab", "ref", "refs"})

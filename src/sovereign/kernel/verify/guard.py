@@ -90,9 +90,13 @@ def _of_copy(found: list[f.Finding]) -> Verdict:
 
 
 def _results(aligned: Aligned, bound: f.Bound) -> tuple[int, ...]:
-    """Offsets of the bound figures that are results, not settings."""
-    content = aligned.source.content
-    return tuple(content[j].start for j in bound.to.values() if not f.head_of(aligned.source, content[j]))
+    """Offsets of the bound figures that are results, not settings; of "8 of its 64 experts" both are."""
+    content, mine = aligned.source.content, aligned.claim.content
+    return tuple(
+        content[j].start
+        for i, j in bound.to.items()
+        if not f.head_of(aligned.source, content[j]) or f.side_of(aligned.claim, mine[i]) == "total"
+    )
 
 
 def decide(aligned: Aligned, found: list[f.Finding], bound: f.Bound) -> Verdict:

@@ -27,6 +27,13 @@ _GENERIC = frozenset(
     benchmarks task tasks variant variants baseline baselines overall clearly consistently significantly terms among respectively listed
     test than reaches""".split()
 )
+_REFERENCE = frozenset(
+    "none no original full baseline uncompressed unmodified unpruned unspecialized vanilla reference oracle human dense base".split()
+)
+_AMONG = re.compile(
+    r"\b(?:among|of (?:all |the )?(?:the )?(?:\w+ )?(?:\w+ )?(?:methods|approaches|variants|strategies|systems|techniques))\b",
+    re.IGNORECASE,
+)
 _LOWER_BETTER = re.compile(r"lower (?:is|are|=) better|↓|smaller is better", re.IGNORECASE)
 
 
@@ -128,9 +135,17 @@ def _mentions(claim: Scan, labels: tuple[str, ...]) -> list[Mention]:
     found.sort(key=lambda m: (-len(m.used), -m.share, m.start))
     out: list[Mention] = []
     for mention in found:
-        if not any(mention.used & other.used for other in out):
-            out.append(mention)
+        taken = frozenset[int]().union(*(other.used for other in out))
+        exclusive = mention.used - taken
+        if not exclusive or (mention.used & taken and not any(_distinguishes(scans, mention.index, claim.content[i]) for i in exclusive)):
+            continue
+        out.append(mention)
     return sorted(out, key=lambda m: m.start)
+
+
+def _distinguishes(labels: list[Scan], index: int, token: Token) -> bool:
+    """The word stands in this label and in no other ("random" in "prune-random", of "prune-random" and "prune-router")."""
+    return not any(_same(token, w) for k, label in enumerate(labels) if k != index for w in label.content)
 
 
 def _same(a: Token, b: Token) -> bool:
@@ -152,6 +167,8 @@ def _judge(claim: Scan, grid: Grid) -> TableRuling | None:
         r"second[ -](?:best|highest|lowest|largest|smallest|fastest|worst)|ranks? second", claim.text, re.IGNORECASE
     ):
         return None  # two places in one sentence
+    if superlative is not None and attributes and attributes[0].start < superlative.start < entities[0].start:
+        return None  # "merge has the best accuracy" ranks merge among the methods, not accuracy among the columns
     if superlative is not None and len(entities) == 1 and "than" not in claim.words:
         return _check_superlative(claim, grid, entities[0].index, chosen, superlative)
     if len(entities) == 2 and (attributes or not claim.quantities) and not claim.words & {"from", "going"}:
@@ -212,10 +229,19 @@ def _check_superlative(claim: Scan, grid: Grid, entity: int, columns: list[int],
             continue
         column.sort(reverse=_wants_high(named, grid, j))
         rank = [v for v, _ in column].index(own.low)
+        candidates = [(v, i) for v, i in column if i == entity or not _is_reference(grid.entities[i])]
+        if len(candidates) < len(column) and ([v for v, _ in candidates].index(own.low) == place) != (rank == place):
+            if not _AMONG.search(claim.text):
+                return None  # it depends on whether the row that the others are compared with is one of them
+            column, rank = candidates, [v for v, _ in candidates].index(own.low)
         first = grid.entities[column[place][1]] if place < len(column) else ""
         right, wrong = (right + 1, wrong) if rank == place else (right, wrong + 1)
         line = f"{grid.attributes[j]}: {grid.entities[entity]} {own.raw}, {first} {column[min(place, len(column) - 1)][0]:g}"
     return _settled(right, wrong, f"{named}: {line}", grid.units[entity], "comparator", f"“{word.text}”")
+
+
+def _is_reference(label: str) -> bool:
+    return bool({t.low for t in scan(label).tokens} & _REFERENCE)
 
 
 def _check_pair(claim: Scan, grid: Grid, entities: list[Mention], columns: list[int]) -> TableRuling | None:

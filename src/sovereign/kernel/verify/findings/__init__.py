@@ -1,7 +1,7 @@
 """What the guard can find between a claim and one unit of evidence: one module per slot. Every finding names its slot, quotes both sides and says
 whether it contradicts, qualifies or leaves open. Imports alignment; refuses to weigh findings against each other (guard.py does)."""
 
-from sovereign.kernel.verify.findings.base import CONTRADICTS, NOTED, OPEN, QUALIFIES, TURNED, Bound, Finding
+from sovereign.kernel.verify.findings.base import CONTRADICTS, NOTED, OPEN, QUALIFIES, TURNED, Bound, Finding, side_of
 from sovereign.kernel.verify.findings.denials import negations, opposites
 from sovereign.kernel.verify.findings.directions import directions
 from sovereign.kernel.verify.findings.figures import values
@@ -13,5 +13,5 @@ from sovereign.kernel.verify.layout import head_of
 
 __all__ = [
     "CONTRADICTS", "NOTED", "OPEN", "QUALIFIES", "TURNED", "Bound", "Finding", "circumstances", "clauses", "directions", "exchanged", "head_of", "hedges",
-    "name_slot", "named", "negations", "opposites", "scope", "settings_dropped", "sides", "subjects", "values", "wording",
+    "name_slot", "named", "negations", "opposites", "scope", "settings_dropped", "side_of", "sides", "subjects", "values", "wording",
 ]  # fmt: skip

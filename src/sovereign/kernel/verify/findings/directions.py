@@ -91,8 +91,10 @@ _ATTRIBUTES = frozenset("larger smaller bigger large small longer shorter high l
 
 
 def _bounding(sentence: Scan, at: int) -> bool:
-    """ "more than 5 %" bounds a value, it states no direction."""
+    """ "more than 5 %" and "at least 5 %" bound a value, they state no direction."""
     token = sentence.content[at]
+    if token.low in {"least", "most", "best"} and sentence.text[max(0, token.start - 3) : token.start].lower() == "at ":
+        return True
     after = sentence.content[at + 1] if at + 1 < len(sentence.content) else None
     return (
         after is not None

@@ -85,6 +85,7 @@ def _value(
     role = side_of(aligned.claim, token)
     theirs = {j: side_of(aligned.source, source[j]) for j in agreements}
     clashing = {j for j, r in theirs.items() if (r == "total" and role != "total" and len(agreements) > 1) or {r, role} == {"by", "to"}}
+    clashing |= {j for j in agreements if _counts_another(aligned, at, j)}
     equal = [j for j, a in agreements.items() if a is Agreement.EQUAL and j not in clashing]
     soft = [j for j, a in agreements.items() if a in (Agreement.QUALIFIED, Agreement.FINER) and j not in clashing]
     off = [j for j, a in agreements.items() if (a is not Agreement.EQUAL if equal else a in _OTHER) and _comparable(value, source[j].value)]
@@ -96,6 +97,8 @@ def _value(
         j = max(group, key=lambda j: (scores[j], -j))
         if setting and setting == head_of(aligned.source, source[j]) and group is equal:
             return None, j
+        if role == "total" and group is equal and _counts_the_same(aligned, token, source[j]):
+            return None, j  # "8 of its 64 experts": the whole is the count of the things themselves, whatever the part stands with
         if rival is not None and scores[rival] > scores[j] + EXCHANGED and said >= 0.5:
             return _off(aligned, token, rival, near, "value"), None
         if (
@@ -125,6 +128,24 @@ def _value(
     ):
         return _off(aligned, token, rival, near, "unit" if agreements[rival] is Agreement.UNIT else "value"), None
     return Finding("value", OPEN, shown(value), "no such value here"), None
+
+
+def _counts_another(aligned: Aligned, at: int, j: int) -> bool:
+    """ "16 of its 64 experts" counts experts: the source's "16 layers" are not they."""
+    mine, theirs = aligned.claim.content, aligned.source.content
+    if at + 2 >= len(mine) or mine[at + 1].value is None or side_of(aligned.claim, mine[at + 1]) != "total":
+        return False
+    behind = theirs[j + 1] if j + 1 < len(theirs) else None
+    if behind is None or behind.kind == "q" or aligned.source.text[theirs[j].end : behind.start].strip():
+        return False
+    return not polarity(behind.low) and j + 1 not in aligned.partners[at + 2]
+
+
+def _counts_the_same(aligned: Aligned, token: Token, other: Token) -> bool:
+    """The word right behind both figures is the same thing ("64 experts")."""
+    mine, theirs = aligned.claim.content, aligned.source.content
+    i, j = mine.index(token) + 1, theirs.index(other) + 1
+    return i < len(mine) and j < len(theirs) and j in aligned.partners[i]
 
 
 def _share_or_change(aligned: Aligned, token: Token, other: Token) -> Finding | None:
