@@ -18,6 +18,7 @@ from sovereign.kernel.verify.values import Agreement, agree, shown
 from sovereign.records import Relation
 
 LITERAL = 0.72  # share of the claim's tokens that the sentence repeats in place: from here on it is a near-copy
+PASSED = 3  # words between where a moved figure stands and where it stood
 LEAST = 5  # tokens; shorter claims are compared by their slots
 _FREE = frozenset(
     """s the a an that which this these those there it its they their we our us also and then thus hence therefore so here is are was were
@@ -88,16 +89,15 @@ def _key(token: Token) -> str:
 
 
 def _figure_moved(opcodes: list[_Op], theirs: list[Token], mine: list[Token]) -> bool:
-    """A figure of the claim stands where the source has none, and the source gives it in a part that was left out there."""
-    for tag, i1, i2, j1, j2 in opcodes:
-        if tag == "equal" or any(t.value is not None for t in theirs[i1:i2]):
-            continue
-        for token in mine[j1:j2]:
-            if token.value is not None and any(
-                _equivalent(token, t) for other, a1, a2, _, _ in opcodes if other != "equal" for t in theirs[a1:a2] if t.value is not None
-            ):
-                return True
-    return False
+    """One figure of the claim, the only one in the changes, stands where the source has none; the source gives it past a few words without a figure
+    or a name. Past a figure it has changed places with that figure, which is a change to be weighed."""
+    given = [(k, t) for k, op in enumerate(opcodes) if op[0] != "equal" for t in theirs[op[1] : op[2]] if t.value is not None]
+    said = [(k, t) for k, op in enumerate(opcodes) if op[0] != "equal" for t in mine[op[3] : op[4]] if t.value is not None]
+    if len(said) != 1 or len(given) != 1 or said[0][0] == given[0][0] or not _equivalent(said[0][1], given[0][1]):
+        return False
+    first, last = sorted((said[0][0], given[0][0]))
+    passed = [t for op in opcodes[first + 1 : last] for t in theirs[op[1] : op[2]]]
+    return len(passed) <= PASSED and not any(t.kind in "nq" for t in passed)
 
 
 def _moves(opcodes: list[_Op], theirs: list[Token], mine: list[Token]) -> tuple[list[_Op], int]:
