@@ -360,14 +360,11 @@ def _exported(held: Any, format: str) -> bytes:
     named = {"json": "draft.json", "md": "draft.md", "html": "draft.html", "pdf": "draft.pdf", "bib": "references.bib"}
     if format in named:
         return bytes(held.ws.blobs.get(held.files[named[format]]))
-    papers = [held.papers[p] for p in held.draft.references if p in held.papers]
-    if format == "ris":
-        return citations.ris(papers).encode()
-    if format == "csl":
-        return seal.pretty(citations.csl(papers)).encode()
+    if format in ("ris", "csl"):
+        return citations.export(held.cited, format)
     from sovereign.archive.crate import crate
 
-    return seal.pretty(crate(held.body, papers, {n: held.ws.blobs.get(d) for n, d in held.files.items()})).encode()
+    return seal.pretty(crate(held.body, held.cited, {n: held.ws.blobs.get(d) for n, d in held.files.items()})).encode()
 
 
 # --- policy ---
