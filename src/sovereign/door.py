@@ -14,16 +14,18 @@ from dataclasses import replace
 from typing import Any
 
 from sovereign import api, gate, wiring
-from sovereign.errors import AskedAlready, BadInput, NotFound, Unreadable
-from sovereign.records import Document, Ruling
+from sovereign.errors import AskedAlready, BadInput, NotFound, UnknownName, Unreadable
+from sovereign.kernel.review import STATE_AFTER
+from sovereign.records import Document, Ruling, Verdict
 from sovereign.settings import Settings
-from sovereign.store.agenda import Agenda, Item, Wanted
+from sovereign.store.agenda import STATES, Agenda, Item, Wanted
 from sovereign.store.workspace import Workspace
 
 LONGEST_TEXT = 200_000  # characters of one text; a long paper has about 100 000
 LONGEST_QUERY = 2_000
 MOST_SOURCES = 20
 MOST_PASSAGES = 50
+RUN_STATES = tuple(dict.fromkeys(("running", "failed", "waiting_for_owner", *STATE_AFTER.values(), "published")))
 PART = 100  # rows of one part of a list, at most
 FORMATS = {"markdown": ".md", "latex": ".tex", "html": ".html", "text": ".txt"}  # of a manuscript
 MEDIA = {
@@ -74,6 +76,7 @@ class Door:
 
     def runs(self, *, state: str, after: str, limit: int) -> Row:
         """A part of all runs, newest first."""
+        _known("state", state, RUN_STATES)
         with self._opened() as ws:
             rows = [
                 {"run_id": r.run_id, "state": r.state, "created_at": r.created_at, "question": r.question, "error": r.error or None}
@@ -83,6 +86,7 @@ class Door:
 
     def claims(self, run_id: str, *, verdict: str, after: str, limit: int) -> Row:
         """A part of a run's claims with their rulings, in the order of the draft's record."""
+        _known("verdict", verdict, tuple(Verdict))
         rows = [dict(c) for c in self.run(run_id).claims]
         return part(rows, "id", after, limit, lambda c: not verdict or c["verdict"] == verdict)
 
@@ -183,6 +187,7 @@ class Door:
 
     def agenda(self, *, state: str, after: str, limit: int) -> Row:
         """A part of the agenda, in the order in which it was filled."""
+        _known("state", state, STATES)
         with self._opened() as ws:
             rows = [item_told(i) for i in _agenda(ws).items()]
         return part(rows, "item_id", after, limit, lambda i: not state or i["state"] == state)
@@ -212,6 +217,11 @@ class Door:
 
         with self._opened() as ws:
             return measure(ws)
+
+
+def _known(what: str, name: str, names: Sequence[str]) -> None:
+    if name and name not in names:
+        raise UnknownName(what, name[:80], tuple(names))
 
 
 def _agenda(ws: Workspace) -> Agenda:
