@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -630,3 +631,10 @@ def test_the_api_keeps_to_its_own_description(
 
         probe()
     assert {200, 202, 404, 422} <= seen, "the descriptions were never put to use"
+
+
+def test_the_docs_name_every_route_and_no_other(program: Program) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "http-api.md").read_text(encoding="utf-8")
+    named = {(method.lower(), path) for method, path in re.findall(r"^\| `(GET|POST) (\S+)`", page, re.MULTILINE)}
+    assert named == ROUTES
+    assert {int(code) for code in re.findall(r"^\| (\d{3}) \|", page, re.MULTILINE)} == set(v1.TOLD)
