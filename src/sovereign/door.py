@@ -52,6 +52,7 @@ class Door:
     def __init__(self, settings: Settings, opened: Opened | None = None):
         self.settings = settings
         self._opened = opened or (lambda: wiring.workspace(settings))
+        self._queue: dict[str, tuple[str, dict[str, Any]]] = {}  # what the gate found of runs, by the head of their ledger
 
     # --- asking ---
 
@@ -116,7 +117,7 @@ class Door:
     def reviews(self, *, after: str = "", limit: int = PART) -> Row:
         """A part of the drafts that wait for their owner, oldest first. They are decided by the owner alone, not here."""
         with self._opened() as ws:
-            rows = [r for r in gate.queue(ws) if r["state"] == "waiting_for_owner"]
+            rows = [r for r in gate.queue(ws, self._queue) if r["state"] == "waiting_for_owner"]
         return part(rows, "run_id", after, limit)
 
     @staticmethod
@@ -204,6 +205,9 @@ class Door:
 
         short("question", wanted.question)
         api.known_lab(wanted.lab or None)
+        if wanted.budget_usd is not None and wanted.budget_usd > self.settings.model_budget_usd:
+            cap = self.settings.model_budget_usd
+            raise BadInput(f"The budget is above the owner's cap of {cap:g} USD a run.", mend="Ask for less.", subject="budget_usd")
         wanted = replace(wanted, sources=wanted.sources or self.settings.sources, lab=wanted.lab or self.settings.lab)
         with self._opened() as ws:
             wiring.ensure_default_library(ws, self.settings)

@@ -327,6 +327,7 @@ def test_a_huge_body_is_refused_before_it_is_read(program: Program, ws: Workspac
         ("/check/manuscript", {"text": "A is 1 [@a].", "format": "docx"}, "format"),
         ("/agenda", {"question": "Does it lower latency?", "tags": ["a\x00b"]}, "tags"),
         ("/agenda", {"question": "Does it lower latency?", "priority": 10**30}, "priority"),
+        ("/agenda", {"question": "Does it lower latency?", "budget_usd": 1.01}, "the owner's cap of 1 USD"),
     ],
 )
 def test_what_cannot_be_used_is_one_line_with_its_place(program: Program, ws: Workspace, url: str, body: Any, said: str) -> None:
