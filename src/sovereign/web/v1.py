@@ -102,9 +102,10 @@ def _errors(api: FastAPI) -> None:
         declared = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if first["type"] == "json_invalid" or (first["loc"] == ("body",) and declared != "application/json"):
             return _trouble(400, "The body is not JSON.", "Send one JSON object as application/json.")
-        place = ".".join(str(p) for p in first["loc"] if p not in ("body", "query", "path", "header"))
+        named = ".".join(str(p) for p in first["loc"] if p not in ("body", "query", "path", "header"))
+        place = " ".join(named.split())[:80]  # a name that came with the request must not become a second line, or a book
         more = f" ({len(exc.errors())} faults; this is the first.)" if len(exc.errors()) > 1 else ""
-        return _trouble(422, f"{place or 'The body'}: {first['msg']}.{more}", f"See {API}/openapi.json.", place[:80] or None)
+        return _trouble(422, f"{place or 'The body'}: {first['msg']}.{more}", f"See {API}/openapi.json.", place or None)
 
     @api.exception_handler(HTTPException)
     async def other(_: Request, exc: HTTPException) -> Response:

@@ -315,6 +315,7 @@ def test_a_huge_body_is_refused_before_it_is_read(program: Program, ws: Workspac
         ("/runs", {"question": "Does it lower latency?", "sources": ["file:///etc/passwd"]}, "Unknown source"),
         ("/runs", {"question": "Does it lower latency?", "sources": []}, "sources"),
         ("/runs", [], ""),
+        ("/runs", {"question": "Does it lower latency?", "a\nb" + "c" * 100_000: 1}, "a bccc"),
         ("/verify", {"claim": "A is 1."}, "nothing to verify against"),
         ("/verify", {"claim": "A is 1.", "texts": [{"id": "x"}]}, "texts.0.text"),
         ("/verify", {"claim": "A is 1.", "texts": [{"id": "x", "text": "y" * 200_001}]}, "200000"),
