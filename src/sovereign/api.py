@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sovereign.errors import BadInput, NotFound, Unreadable
+from sovereign.errors import BadInput, NotFound, UnknownName, Unreadable
 from sovereign.records import Document, Ruling
 
 if TYPE_CHECKING:
+    from sovereign import wiring
     from sovereign.checking.report import Report
     from sovereign.settings import Settings
+    from sovereign.store.workspace import Workspace
 
 Source = str | Path | tuple[str, str]  # a file, or (identifier, text)
 LABS = ("off", "smoke", "standard", "gpu")
@@ -85,10 +87,7 @@ def ask(
     """
     from sovereign import wiring
 
-    if lab is not None and lab not in LABS:
-        from sovereign.errors import UnknownName
-
-        raise UnknownName("lab", lab, LABS)
+    known_lab(lab)
     found = wiring.ask(
         settings_of(workspace, offline=offline),
         question,
@@ -98,6 +97,16 @@ def ask(
         model=model,
         out=None if out is None else Path(out),
     )
+    return result_of(found)
+
+
+def known_lab(lab: str | None) -> None:
+    """Raises UnknownName, which lists the known ones; None takes the settings'."""
+    if lab is not None and lab not in LABS:
+        raise UnknownName("lab", lab, LABS)
+
+
+def result_of(found: wiring.Result) -> Result:
     return Result(found.run_id, found.state, found.body, found.files, found.timings_s)
 
 
@@ -174,58 +183,42 @@ def run(run_id: str, *, workspace: str | Path | None = None) -> Result:
     if not chosen.home.is_dir():
         raise NotFound(f"There is no workspace at {chosen.home}.", mend="Ask a question first, or give another workspace.")
     with wiring.workspace(chosen) as ws:
-        found = wiring.load(ws, run_id)
-    return Result(found.run_id, found.state, found.body, found.files, found.timings_s)
+        return result_of(wiring.load(ws, run_id))
 
 
-def draft(run_id: str, name: str, *, workspace: str | Path | None = None) -> bytes:
-    """One printed file of a run (draft.md, draft.json, draft.html, draft.pdf, references.bib), its bytes compared with their digest.
+def printed(ws: Workspace, run_id: str, name: str) -> tuple[bytes, str]:
+    """(bytes, sha256) of one printed file of a run (draft.md, draft.json, draft.html, draft.pdf, references.bib), compared with their digest.
 
-    Raises NotFound for a run or file that does not exist, IntegrityBroken where the bytes no longer match.
+    The name is looked up in the record and never becomes a path. Raises NotFound for a run or file that does not exist, IntegrityBroken where the
+    bytes no longer match.
     """
-    import json
-
-    from sovereign import path, wiring
-
-    with wiring.workspace(settings_of(workspace)) as ws:
-        ws.runs.get(run_id)
-        pressed = ws.runs.finished_step(run_id, path.step_key("press", 0))
-        if pressed is None:
-            raise NotFound(f"Run {run_id} has no draft yet.", mend=f"Finish it: sovereign runs resume {run_id}", subject=run_id)
-        files: dict[str, str] = json.loads(ws.blobs.get(pressed))
-        if name not in files:
-            raise NotFound(f"Run {run_id} has no file {name!r}.", mend=f"It has: {', '.join(sorted(files))}.", subject=name)
-        return ws.blobs.get(files[name])
-
-
-def search_library(query: str, k: int = 10, *, workspace: str | Path | None = None) -> list[dict[str, Any]]:
-    """The passages of the library nearest to a query: paper_id, title, section, text, score (0..1, comparable inside one answer only)."""
     from sovereign import wiring
 
-    chosen = settings_of(workspace)
-    with wiring.workspace(chosen) as ws:
-        wiring.ensure_default_library(ws, chosen)
-        return wiring.nearest_passages(ws, query, k)
+    ws.runs.get(run_id)
+    files = wiring.files_of(ws, run_id)
+    if not files:
+        raise NotFound(f"Run {run_id} has no draft yet.", mend=f"Finish it: sovereign runs resume {run_id}", subject=run_id)
+    if name not in files:
+        raise NotFound(f"Run {run_id} has no file {name[:80]!r}.", mend=f"It has: {', '.join(sorted(files))}.", subject=name[:80])
+    return ws.blobs.get(files[name]), files[name]
 
 
-def library_documents(paper_ids: Sequence[str], *, workspace: str | Path | None = None) -> list[tuple[str, Document]]:
+def library_documents(ws: Workspace, settings: Settings, paper_ids: Sequence[str]) -> list[tuple[str, Document]]:
     """(paper id, best document: full text, then note, then abstract) of papers of the library. Raises NotFound naming the paper."""
     from sovereign import wiring
 
-    chosen = settings_of(workspace)
-    with wiring.workspace(chosen) as ws:
-        wiring.ensure_default_library(ws, chosen)
-        out = []
-        for paper_id in paper_ids:
-            held = ws.library.documents_of(paper_id)
-            if not held:
-                raise NotFound(
-                    f"The library has no text of {paper_id[:80]!r}.",
-                    mend="Look for it: sovereign library search QUERY",
-                    subject=paper_id[:80],
-                )
-            out.append((paper_id, ws.library.document(held[0][0])))
-        return out
+    wiring.ensure_default_library(ws, settings)
+    out = []
+    for paper_id in paper_ids:
+        held = ws.library.documents_of(paper_id)
+        if not held:
+            raise NotFound(
+                f"The library has no text of {paper_id[:80]!r}.",
+                mend="Search the library for it; the passages carry the ids of their papers.",
+                subject=paper_id[:80],
+            )
+        out.append((paper_id, ws.library.document(held[0][0])))
+    return out
 
 
 def check_text(text: str, documents: Sequence[tuple[str, Document]], *, at_most: int = 200) -> list[tuple[str, Ruling]]:

@@ -9,6 +9,7 @@ Imports nothing but the standard library. Refuses to print: faces (cli, web, mcp
     │   ├── SettingsInvalid              a setting that contradicts itself or cannot be read
     │   ├── MissingExtra                 an optional part is not installed; names the extra
     │   ├── NotFound                     a run, paper, trial or file that does not exist
+    │   ├── AskedAlready                 the same question is queued or was asked; names it
     │   ├── LabInput                     a trace, model, factor or budget that the lab must refuse
     │   ├── Busy                         another process works on the same run
     │   └── WorkspaceUnusable            cannot be read, written, or is of a newer version; disk full
@@ -87,6 +88,10 @@ class MissingExtra(BadInput):
 
 class NotFound(BadInput):
     """A run, paper, trial or file that does not exist."""
+
+
+class AskedAlready(BadInput):
+    """The same question is queued or was asked; `subject` is that item or run."""
 
 
 class LabInput(BadInput):

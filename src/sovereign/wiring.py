@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from sovereign.readers import ReadLimits, read_bounded
 from sovereign.records import Basis, Document, Finished, Paper, Request
 from sovereign.settings import Settings
 from sovereign.store.index import LibraryIndex
+from sovereign.store.runs import RunRow
 from sovereign.store.workspace import Workspace
 
 LOCAL = "local"
@@ -365,13 +366,28 @@ def ask(
 ) -> Result:
     """The main job. The run is durable from its first step: killed anywhere, `resume` finishes it."""
     with workspace(settings) as ws:
-        question.ask(text)
-        ensure_default_library(ws, settings, adding)
-        if library:
-            add_to_library(ws, settings, library, adding)
-        request = prepare(ws, settings, text, sources=sources or settings.sources, lab=lab or settings.lab, model=model or settings.model)
-        row = ws.runs.create(run_name(settings, request), request.question, seal.plain(request), at=ws.clock.now())
+        row = begin(ws, settings, text, sources=sources, library=library, lab=lab, model=model, adding=adding)
         return _work(ws, settings, row.run_id, out, progress)
+
+
+def begin(
+    ws: Workspace,
+    settings: Settings,
+    text: str,
+    *,
+    sources: Sequence[str] | None = None,
+    library: Sequence[str] = (),
+    lab: str | None = None,
+    model: str | None = None,
+    adding: intake.Progress = lambda *_: None,
+) -> RunRow:
+    """A new run on record, not yet worked on: `resume` does that, here or in another process. What cannot be asked is refused before."""
+    question.ask(text)
+    ensure_default_library(ws, settings, adding)
+    if library:
+        add_to_library(ws, settings, library, adding)
+    request = prepare(ws, settings, text, sources=sources or settings.sources, lab=lab or settings.lab, model=model or settings.model)
+    return ws.runs.create(run_name(settings, request), request.question, seal.plain(request), at=ws.clock.now())
 
 
 def resume(settings: Settings, run_id: str, *, out: Path | None = None, progress: Progress = lambda *_: None) -> Result:
@@ -411,20 +427,29 @@ def _work(ws: Workspace, settings: Settings, run_id: str, out: Path | None, prog
 
 def load(ws: Workspace, run_id: str, out: Path | None = None) -> Result:
     """A run as it stands on record; its files are written out (again) from the blobs when they are missing or differ."""
-    row = ws.runs.get(run_id)
-    pressed = ws.runs.finished_step(run_id, path.step_key("press", 0))
-    if pressed is None:
-        body: dict[str, Any] = {
-            "run_id": run_id,
-            "question": row.question,
-            "created_at": row.created_at,
-            "steps": list(ws.runs.steps(run_id)),
-        }
-        return Result(run_id, row.state, body | ({"error": row.error} if row.error else {}), {}, ws.runs.timings(run_id))
-    files: dict[str, str] = json.loads(ws.blobs.get(pressed))
+    found = recorded(ws, run_id)
     folder = (out / run_id if out is not None and (out / run_id).exists() else out) or ws.run_folder(run_id)
-    written = {name: _write(folder / name, ws.blobs.get(digest)) for name, digest in files.items()}
-    return Result(run_id, row.state, json.loads(ws.blobs.get(files["draft.json"])), written, ws.runs.timings(run_id))
+    written = {name: _write(folder / name, ws.blobs.get(digest)) for name, digest in files_of(ws, run_id).items()}
+    return replace(found, files=written)
+
+
+def recorded(ws: Workspace, run_id: str) -> Result:
+    """A run as it stands on record, without files: nothing is written by looking. Raises NotFound with the latest runs."""
+    row = ws.runs.get(run_id)
+    files = files_of(ws, run_id)
+    if files:
+        body: dict[str, Any] = json.loads(ws.blobs.get(files["draft.json"]))
+    else:
+        body = {"run_id": run_id, "question": row.question, "created_at": row.created_at, "steps": list(ws.runs.steps(run_id))}
+        body |= {"error": row.error} if row.error else {}
+    return Result(run_id, row.state, body, {}, ws.runs.timings(run_id))
+
+
+def files_of(ws: Workspace, run_id: str) -> dict[str, str]:
+    """The printed files of a run, name -> digest of the blob; empty before it is printed."""
+    pressed = ws.runs.finished_step(run_id, path.step_key("press", 0))
+    found: dict[str, str] = json.loads(ws.blobs.get(pressed)) if pressed else {}
+    return found
 
 
 def _write(target: Path, body: bytes) -> Path:

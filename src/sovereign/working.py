@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sovereign import seal, wiring
-from sovereign.errors import BadInput, Busy, Interrupted, NotFound, OutsideFailed, SovereignError, WorkspaceUnusable
+from sovereign.errors import AskedAlready, BadInput, Busy, Interrupted, NotFound, OutsideFailed, SovereignError, WorkspaceUnusable
 from sovereign.kernel import agenda as rules
 from sovereign.kernel import question
 from sovereign.settings import Settings
@@ -59,7 +59,7 @@ def add(ws: Workspace, settings: Settings, wanted: Wanted, *, again: bool = Fals
     held = agenda_of(ws)
     if not again and (found := rules.duplicate(mine, known(ws, held))) is not None:
         name, why = found
-        raise BadInput(f"{name} asks for the same ({why}).", mend="Use --again to ask anyway.", subject=name)
+        raise AskedAlready(f"{name} asks for the same ({why}).", mend="Use --again to ask anyway.", subject=name)
     values = {**wanted.__dict__, "question": asked.text, "facets": tuple(sorted(mine.facets))}
     return held.add(Wanted(**values))
 

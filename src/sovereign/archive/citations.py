@@ -1,11 +1,22 @@
-"""The references as RIS and CSL-JSON. Imports records; refuses line breaks inside a RIS value, which would start a new field."""
+"""The references as RIS and CSL-JSON. Imports records and seal; refuses line breaks inside a RIS value, which would start a new field."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from sovereign import seal
+from sovereign.errors import UnknownName
 from sovereign.records import Paper, PaperKind
+
+
+def export(papers: Sequence[Paper], format: str) -> bytes:
+    """The references in one of the two formats. Raises UnknownName for any other."""
+    if format == "ris":
+        return ris(papers).encode()
+    if format == "csl":
+        return seal.pretty(csl(papers)).encode()
+    raise UnknownName("format", format, ("csl", "ris"))
 
 
 def ris(papers: Sequence[Paper]) -> str:

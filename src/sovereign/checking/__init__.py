@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sovereign import identity, intake, wiring
-from sovereign.checking.files import read_bibliography, read_manuscript
+from sovereign.checking.files import Bibliography, Manuscript, bibliography, manuscript_of, read_bibliography, read_manuscript
 from sovereign.checking.report import Report, report
 from sovereign.errors import BadInput, NotFound, UnknownName, Unreadable
 from sovereign.kernel import bibliography as entries
@@ -22,7 +22,7 @@ from sovereign.kernel import manuscript as claims
 from sovereign.kernel.bibliography import Looked
 from sovereign.kernel.manuscript import Checked, Source, Statement
 from sovereign.readers import read_many
-from sovereign.records import Basis, Empty, Failed, Found, Paper, Query, Reference
+from sovereign.records import Basis, Document, Empty, Failed, Found, Paper, Query, Reference
 from sovereign.settings import Settings
 from sovereign.store.workspace import Workspace
 
@@ -50,14 +50,41 @@ def check(
     held = read_manuscript(Path(manuscript), wiring.limits_of(settings))
     chosen = [Path(b) for b in ([bib] if isinstance(bib, (str, Path)) else bib or held.bibliography)]
     book = read_bibliography(chosen, held.document)
+    return _checked(settings, held, book, lambda: _given(settings, against, progress), sources, lookup, progress)
+
+
+def check_text(
+    settings: Settings,
+    text: str,
+    *,
+    suffix: str,
+    bib: str = "",
+    against: Sequence[tuple[str, Document]] = (),
+    sources: Sequence[str] = (wiring.LOCAL,),
+) -> Report:
+    """The same for a manuscript and a bibliography that come as text; no file of this machine is opened for them.
+
+    `suffix`: .md, .tex, .html or .txt. `against`: (identifier, document) pairs; an identifier equal to a citation key is that work.
+    """
+    _known_sources(sources)
+    held = manuscript_of(text, suffix, wiring.limits_of(settings))
+    book = bibliography([("references.bib", bib)] if bib.strip() else [], held.document)
+    given = [Source(intake.paper_of(d, name, d.text[: 64 * 1024].encode("utf-8", "replace")), d, name, name) for name, d in against]
+    return _checked(settings, held, book, lambda: (given, []), sources, None, lambda *_: None)
+
+
+def _checked(
+    settings: Settings, held: Manuscript, book: Bibliography, giving: Callable[[], tuple[list[Source], list[dict[str, str]]]],
+    sources: Sequence[str], lookup: Lookup | None, progress: Progress,
+) -> Report:  # fmt: skip
     outline = claims.outline(held.document, list(book.references.values()))
     if not outline.statements and not outline.cited_keys:
         raise BadInput(
             f"{held.path.name} holds no claim to check: none of its {outline.sentences} sentences cites anything or states a figure.",
             mend="Check that citations are written as [@key], \\cite{key}, [1] or (Name et al., 2024).",
-            subject=str(manuscript),
+            subject=str(held.path),
         )
-    given, skipped = _given(settings, against, progress)
+    given, skipped = giving()
     with wiring.workspace(settings) as ws:
         shelf = _Shelf(ws, settings, wiring.LOCAL in sources, progress)
         cited = {key: book.references.get(key) for key, _ in outline.cited_keys}

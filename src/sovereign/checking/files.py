@@ -104,6 +104,17 @@ def read_manuscript(path: Path, limits: ReadLimits) -> Manuscript:
     return Manuscript(path, document, seal.sha256(body), texts, named)
 
 
+def manuscript_of(text: str, suffix: str, limits: ReadLimits) -> Manuscript:
+    """A manuscript given as text, without any file beside it. `suffix` says how to read it: .md, .tex, .html or .txt. Raises Unreadable."""
+    from sovereign import seal
+
+    name = f"manuscript{suffix}"
+    body = text.encode("utf-8", "replace")
+    if not body.strip():
+        raise Unreadable("The manuscript is empty.", kind="empty", mend="Give a manuscript with text.", subject="text")
+    return Manuscript(Path(name), read_bounded(body, filename=name, limits=limits), seal.sha256(body), {name: text})
+
+
 def _inside(manuscript: Path, name: str) -> Path | None:
     """A file that the manuscript names, when it lies in the manuscript's own folder or below; links that lead out are not followed."""
     folder = manuscript.parent.resolve()
@@ -150,20 +161,26 @@ def _zipped(path: Path, body: bytes, others: Sequence[Path]) -> bytes:
 
 def read_bibliography(files: Sequence[Path], document: Document) -> Bibliography:
     """Entries of the given BibTeX files, then the references that the manuscript itself prints. Raises NotFound, BadInput or Unreadable."""
-    out = Bibliography()
+    texts = []
     for file in files:
         if file.is_dir() or not file.is_file():
             what = "is a folder" if file.is_dir() else "does not exist"
             raise (BadInput if file.is_dir() else NotFound)(f"{file} {what}.", mend="Give a BibTeX file with --bib.", subject=str(file))
-        text = decode(file.read_bytes())
+        texts.append((file.name, decode(file.read_bytes())))
+    out = bibliography(texts, document)
+    out.paths += files
+    return out
+
+
+def bibliography(texts: Sequence[tuple[str, str]], document: Document) -> Bibliography:
+    """The same from (name, text) pairs. Raises Unreadable for a text without an entry."""
+    out = Bibliography()
+    for name, text in texts:
         entries, _ = parse_entries(text)
         if not entries and "@" not in text:
-            raise Unreadable(
-                f"{file.name} holds no BibTeX entry.", kind="unknown_format", mend="Give a .bib file with --bib.", subject=str(file)
-            )
-        out.files.append(file.name)
-        out.paths.append(file)
-        _take(out, file.name, text)
+            raise Unreadable(f"{name} holds no BibTeX entry.", kind="unknown_format", mend="Give BibTeX entries.", subject=name)
+        out.files.append(name)
+        _take(out, name, text)
     for reference in [*document.references, *printed(document)]:
         out.references.setdefault(reference.key, reference)
     return out

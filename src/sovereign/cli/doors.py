@@ -147,7 +147,9 @@ def agenda_list(state: Annotated[str, typer.Option(help="Only this state.")] = "
 
 
 def _told(item: Any) -> dict[str, Any]:
-    return {n: list(v) if isinstance(v, tuple) else v for n, v in item.__dict__.items() if n not in ("seq", "not_before", "lease_until")}
+    from sovereign.door import item_told
+
+    return item_told(item)
 
 
 @agenda_app.command("suggest")

@@ -360,14 +360,11 @@ def _exported(held: Any, format: str) -> bytes:
     named = {"json": "draft.json", "md": "draft.md", "html": "draft.html", "pdf": "draft.pdf", "bib": "references.bib"}
     if format in named:
         return bytes(held.ws.blobs.get(held.files[named[format]]))
-    papers = [held.papers[p] for p in held.draft.references if p in held.papers]
-    if format == "ris":
-        return citations.ris(papers).encode()
-    if format == "csl":
-        return seal.pretty(citations.csl(papers)).encode()
+    if format in ("ris", "csl"):
+        return citations.export(held.cited, format)
     from sovereign.archive.crate import crate
 
-    return seal.pretty(crate(held.body, papers, {n: held.ws.blobs.get(d) for n, d in held.files.items()})).encode()
+    return seal.pretty(crate(held.body, held.cited, {n: held.ws.blobs.get(d) for n, d in held.files.items()})).encode()
 
 
 # --- policy ---
@@ -485,20 +482,23 @@ def serve(
     json_: Json = False,
     workspace: Home = None,
 ) -> None:
-    """The review console in the browser: on this machine only, behind a token that is shown once."""
+    """The review console in the browser, and the HTTP API for programs: on this machine only, behind tokens that are shown once."""
     from sovereign.errors import MissingExtra
 
     chosen = _settings(workspace)
     try:
+        from sovereign.web.guard import API, Sessions
         from sovereign.web.server import run
     except ModuleNotFoundError as exc:
         raise MissingExtra("web", "The review console") from exc
 
     def ready(address: str, token: str) -> None:
+        api = {"url": address + API, "token": Sessions(token, 0).api_token}
         if json_:
-            sys.stdout.write(json.dumps({"url": address, "token": token}) + "\n")
+            sys.stdout.write(json.dumps({"url": address, "token": token, "api": api}) + "\n")
         else:
             show.say(f"Review console: {address}/login#{token}\n  token {token}\n  On this machine only. Stop it with Ctrl-C.")
+            show.say(f"HTTP API for programs: {api['url']}\n  token {api['token']}\n  It asks and looks; it cannot decide.")
         sys.stdout.flush()
 
     run(chosen, port=port, ready=ready)

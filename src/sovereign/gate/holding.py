@@ -90,6 +90,11 @@ class Held:
     def papers(self) -> dict[str, Paper]:
         return {a.paper.paper_id: a.paper for a in self.admissions}
 
+    @property
+    def cited(self) -> tuple[Paper, ...]:
+        """The works that the draft cites, in order of their numbers."""
+        return tuple(self.papers[p] for p in self.draft.references if p in self.papers)
+
     @cached_property
     def readings(self) -> tuple[Reading, ...]:
         found: tuple[Reading, ...] = self._last("read")

@@ -69,7 +69,7 @@ def record_of(ws: Workspace, run: Held, approval: Signature, *, at: str) -> Reco
         level=level_of(run),
         gate_verdict=verdict_of(run).value,
         body=run.body,
-        papers=tuple(run.papers[p] for p in run.draft.references if p in run.papers),
+        papers=run.cited,
         corrections=tuple(seal.plain(c) for c in corrections),
         flags={p: list(f) for p, f in flags_in(ws, run.run_id).items()},
         approval=seal.plain(approval),

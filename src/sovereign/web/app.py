@@ -23,7 +23,8 @@ from sovereign.kernel.review import Choice
 from sovereign.settings import Settings
 from sovereign.store.workspace import Workspace
 from sovereign.web import views
-from sovereign.web.guard import Guard, Sessions
+from sovereign.web.guard import API, Guard, Sessions
+from sovereign.web.v1 import create_api
 from sovereign.web.workers import Workers
 
 HERE = Path(__file__).parent
@@ -51,6 +52,7 @@ def create_app(settings: Settings, ws: Workspace, token: str, port: int) -> Guar
     app = FastAPI(title="SOVEREIGN review console", docs_url=None, redoc_url=None, lifespan=lifespan)
     console = Console(settings, ws, Sessions(token, port), workers)
     console.routes(app)
+    app.mount(API, create_api(settings, ws, workers))
     return Guard(app, console.sessions)
 
 

@@ -1,11 +1,15 @@
-"""What stands before every page: host, origin, size, session, headers. Standard library only (ASGI); refuses first and explains in one line.
+"""What stands before every page and act: host, origin, size, who it is, headers. Standard library only (ASGI); refuses first, explains in one line.
 
-Nothing but the login and its two assets answers without a session. A session lives in memory, so a restart ends all of them.
+Nothing but the login and its two assets answers without a session; a session lives in memory, so a restart ends all of them. Under /api/v1 a bearer
+token is needed with every request and a session counts for nothing: what a browser sends by itself must never be enough there.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import hmac
+import json
 import secrets
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -19,7 +23,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-MAX_BODY = 256 * 1024  # bytes of one request; the longest note has 20,000 characters
+MAX_BODY = 256 * 1024  # bytes of one request to the console; the longest note has 20,000 characters
+MAX_SENT = 8 * 2**20  # bytes of one request of a program: sources come as texts
+API = "/api/v1"
 SESSION_S = 12 * 3600.0
 TRIES, TRIES_S = 20, 60.0  # wrong tokens per minute before the door stays shut for a while
 OPEN = ("/login", "/static/console.css", "/static/console.js")
@@ -48,6 +54,7 @@ class Sessions:
     clock: Callable[[], float] = time.monotonic
     _held: dict[str, tuple[str, float]] = field(default_factory=dict)
     _wrong: list[float] = field(default_factory=list)
+    _wrong_bearers: list[float] = field(default_factory=list)
 
     @property
     def cookie(self) -> str:
@@ -70,6 +77,27 @@ class Sessions:
         if held is None or held[1] < self.clock():
             return None
         return held[0]
+
+    @property
+    def api_token(self) -> str:
+        """The token for programs: it opens /api/v1 and nothing else, and the console's own token cannot be derived from it."""
+        made = hmac.new(self.token.encode(), b"sovereign/api-1", hashlib.sha256).digest()
+        return base64.urlsafe_b64encode(made).rstrip(b"=").decode()
+
+    def bearer(self, authorization: str) -> int:
+        """The status that an Authorization header earns: 200, 401, or 429 after too many wrong ones. A right one always passes: 256 bits are not
+        guessed, and another user of this machine must not be able to lock a program out."""
+        scheme, _, given = authorization.partition(" ")
+        held = given.strip().encode()
+        right = [hmac.compare_digest(held, token.encode()) for token in (self.api_token, self.token)]
+        if scheme.lower() == "bearer" and any(right):
+            return 200
+        if not authorization:
+            return 401
+        now = self.clock()
+        self._wrong_bearers = [t for t in self._wrong_bearers if now - t < TRIES_S][-TRIES:]
+        self._wrong_bearers.append(now)
+        return 429 if len(self._wrong_bearers) > TRIES else 401
 
     def leave(self, session: str) -> None:
         self._held.pop(session, None)
@@ -99,12 +127,48 @@ class Guard:
             return
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
         guarded = _with_headers(send)
+        if str(scope["path"]) == API or str(scope["path"]).startswith(API + "/"):
+            await self._program(scope, headers, receive, guarded)
+            return
         refused = self._refusal(scope, headers)
         if refused is not None:
             await _answer(guarded, *refused)
             return
         scope.setdefault("state", {})["session"] = self.sessions.of(headers)
         await self.app(scope, _bounded(receive), guarded)
+
+    async def _program(self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send) -> None:
+        """A request of a program: refused in JSON, or passed on with its whole body read and counted."""
+        problem = self._program_refused(headers)
+        body = b""
+        if problem is None:
+            held = await _read(receive, MAX_SENT)
+            if held is None:
+                problem = Problem(413, f"The request has more than {MAX_SENT} bytes.", "Send less at a time.")
+            else:
+                body = held
+        if problem is not None:
+            await _say(send, problem)
+            return
+        await self.app(scope, _again(body, receive), send)
+
+    def _program_refused(self, headers: dict[str, str]) -> Problem | None:
+        if headers.get("host", "") not in self.hosts:
+            return Problem(421, "This is not the address of the API.", "Use the address that `sovereign serve` printed.")
+        if headers.get("origin", next(iter(self.origins))) not in self.origins:
+            return Problem(
+                403, "The request comes from another place.", "Pages of other places cannot use the API; programs send no Origin."
+            )
+        status = self.sessions.bearer(headers.get("authorization", ""))
+        if status != 200:
+            mend = "Send `Authorization: Bearer TOKEN` with the API token that `sovereign serve` printed; cookies do not count here."
+            return Problem(status, "Too many wrong tokens." if status == 429 else "There is no valid token.", mend)
+        length = headers.get("content-length", "0")
+        if not length.isascii() or not length.isdigit():
+            return Problem(400, "Content-Length is not a number.", "Send the length of the body in bytes.")
+        if int(length) > MAX_SENT:
+            return Problem(413, f"The request has more than {MAX_SENT} bytes.", "Send less at a time.")
+        return None
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str, str] | None:
         """(status, text, where to go instead)."""
@@ -124,6 +188,52 @@ class Guard:
 
 class TooLarge(Exception):
     """More bytes came than were announced."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What an API error says."""
+
+    status: int
+    error: str
+    mend: str = ""
+    subject: str | None = None
+
+
+async def _read(receive: Receive, most: int) -> bytes | None:
+    """The whole body, or None as soon as it is more than `most` bytes (or the client is gone)."""
+    parts: list[bytes] = []
+    seen = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        seen += len(parts[-1])
+        if seen > most:
+            return None
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Gives the body that was read once more, then whatever comes after it."""
+    left = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return left.pop() if left else await receive()
+
+    return replayed
+
+
+async def _say(send: Send, problem: Problem) -> None:
+    body = json.dumps({"error": problem.error, "mend": problem.mend, "subject": problem.subject}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers += [(b"www-authenticate", b"Bearer")] if problem.status == 401 else []
+    headers += [(b"retry-after", str(int(TRIES_S)).encode())] if problem.status == 429 else []
+    headers += [(b"connection", b"close")] if problem.status == 413 else []
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _bounded(receive: Receive) -> Receive:

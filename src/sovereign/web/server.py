@@ -13,6 +13,8 @@ from sovereign.errors import BadInput
 from sovereign.settings import Settings
 from sovereign.web.app import create_app
 
+STOP_S = 5  # seconds that requests under way may still take when the server is told to stop
+
 
 def run(settings: Settings, *, port: int, ready: Callable[[str, str], None]) -> None:
     """Blocks until interrupted. `ready(address, token)` is called once, when the socket listens; the token is made anew each time."""
@@ -30,5 +32,7 @@ def run(settings: Settings, *, port: int, ready: Callable[[str, str], None]) -> 
         with wiring.workspace(settings) as ws:
             app = create_app(settings, ws, token, mine)
             ready(f"http://127.0.0.1:{mine}", token)
-            config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="on")
+            config = uvicorn.Config(
+                app, log_level="warning", access_log=False, server_header=False, lifespan="on", timeout_graceful_shutdown=STOP_S
+            )
             uvicorn.Server(config).run(sockets=[listener])

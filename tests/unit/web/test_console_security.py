@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.owner_support import PASSPHRASE, plant
+from tests.web_support import TOKEN, Browser
 
 from sovereign import gate, wiring
 from sovereign.kernel.review import Choice
@@ -20,8 +20,6 @@ from sovereign.store.workspace import Workspace
 from sovereign.web.app import create_app
 from sovereign.web.guard import MAX_BODY, TRIES, Sessions
 
-BASE = "http://127.0.0.1:8765"
-TOKEN = "t" * 43
 XSS = (
     "<script>window.pwned=1</script>",
     '"><img src=x onerror=window.pwned=1>',
@@ -30,39 +28,6 @@ XSS = (
     "</textarea><svg onload=window.pwned=1>",
     "<a href='javascript:1'>x</a>",
 )
-
-
-class Browser:
-    """A synchronous client over the ASGI application, with a cookie jar and the headers a browser sends."""
-
-    def __init__(self, app: Any):
-        self.app, self.cookies = app, httpx.Cookies()
-
-    def ask(self, method: str, url: str, *, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
-        async def once() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app, raise_app_exceptions=True)
-            async with httpx.AsyncClient(transport=transport, base_url=BASE, cookies=self.cookies) as client:
-                given = {"origin": BASE} if method != "GET" else {}
-                answer = await client.request(method, url, headers={**given, **(headers or {})}, **more)
-                self.cookies = client.cookies
-                return answer
-
-        return asyncio.run(once())
-
-    def get(self, url: str, **more: Any) -> httpx.Response:
-        return self.ask("GET", url, **more)
-
-    def post(self, url: str, data: dict[str, str] | None = None, **more: Any) -> httpx.Response:
-        return self.ask("POST", url, data=data or {}, **more)
-
-    def login(self) -> Browser:
-        assert self.post("/login", {"token": TOKEN}).status_code == 303
-        return self
-
-    def csrf(self, page: str = "/") -> str:
-        found = re.search(r'name="csrf" value="([^"]+)"', self.get(page).text)
-        assert found
-        return found.group(1)
 
 
 @pytest.fixture
