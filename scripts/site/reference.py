@@ -73,7 +73,8 @@ def commands() -> Iterator[tuple[str, Any]]:
 def cli() -> str:
     out = [
         "# The command line",
-        "Printed from the commands themselves. Every command takes `--json` (one JSON document on stdout and nothing else there; progress goes to stderr) and "
+        "Printed from the commands themselves. Every command takes `--json` (one JSON document on stdout and nothing "
+        "else there; progress goes to stderr) and "
         "`--workspace DIR` (default `$SOVEREIGN_HOME`, else the platform's data folder), unless its table leaves them out. "
         "Exit codes are [one list for all](errors.md).",
     ]
@@ -151,7 +152,8 @@ def settings() -> str:
     return "\n\n".join(
         [
             "# Settings",
-            "Printed from `src/sovereign/settings.py`. Later ones win: defaults, then `sovereign.toml` in the workspace, then the environment, then what the "
+            "Printed from `src/sovereign/settings.py`. Later ones win: defaults, then `sovereign.toml` in the workspace, "
+            "then the environment, then what the "
             "command line passes. A name that is not in this table is refused, with the place where it stands.",
             table(("In sovereign.toml, in the environment", "Default", "Takes", "Meaning"), rows),
         ]
@@ -202,10 +204,13 @@ def policy() -> str:
     return "\n\n".join(
         [
             "# The policy",
-            "Printed from `src/sovereign/kernel/policy.toml` and `policy.py`. The policy is a pure function over facts: the first rule whose conditions all hold "
-            "decides; a condition on an unknown fact never holds; **what no rule foresaw escalates to the owner**. `AUTO_APPROVE` puts a draft into the owner's "
+            "Printed from `src/sovereign/kernel/policy.toml` and `policy.py`. The policy is a pure function over facts: "
+            "the first rule whose conditions all hold "
+            "decides; a condition on an unknown fact never holds; **what no rule foresaw escalates to the owner**. "
+            "`AUTO_APPROVE` puts a draft into the owner's "
             "outbox and publishes nothing.",
-            "`sovereign policy explain RUN` prints the facts of one run and the rule that fired; `sovereign policy test FILE` says what another rule file "
+            "`sovereign policy explain RUN` prints the facts of one run and the rule that fired; `sovereign policy test "
+            "FILE` says what another rule file "
             "would have decided on every finished run. The setting `policy_file` puts your own file in its place.",
             "## The default rules",
             table(("#", "Rule", "When", "Then", "Why"), rows),
@@ -286,7 +291,8 @@ def records() -> str:
     known = {t.name for source in sources.values() for t in classes(source)}
     out = [
         "# Records",
-        "Printed from `src/sovereign/records/`: frozen dataclasses, the only thing that crosses from one station of a run to the next, and what the Python API gives "
+        "Printed from `src/sovereign/records/`: frozen dataclasses, the only thing that crosses from one station of a "
+        "run to the next, and what the Python API gives "
         "back. All names can be imported from `sovereign.records`. `None` and the empty tuple mean *not known* or *not said*, never zero.",
     ]
     for file, title in MODULES:
@@ -327,7 +333,8 @@ def api() -> str:
     result = next(t for t in classes(source) if t.name == "Result")
     out = [
         "# Python API",
-        "Printed from `src/sovereign/api.py`. How it is used, with an example that runs: [Python](../python-api.md). `ask`, `verify`, `check` and all "
+        "Printed from `src/sovereign/api.py`. How it is used, with an example that runs: [Python](../python-api.md). "
+        "`ask`, `verify`, `check` and all "
         "[records](records.md) can be imported from `sovereign`; importing it loads nothing else, each name is imported when it is first used.",
     ]
     for name in API:
@@ -384,7 +391,8 @@ def errors() -> str:
             "# Errors and exit codes",
             table(("Exit code", "Means"), codes),
             "## The tree of errors",
-            "Printed from `src/sovereign/errors.py`. `error.line()` is the one line that a person sees, `error.mend` what can be done about it, `error.retryable` whether "
+            "Printed from `src/sovereign/errors.py`. `error.line()` is the one line that a person sees, `error.mend` what "
+            "can be done about it, `error.retryable` whether "
             "trying again can help.",
             table(("Error", "Exit code", "Retry helps", "Meaning"), list(walk(code.SovereignError, 0))),
         ]
@@ -397,7 +405,8 @@ def errors() -> str:
 def schemas() -> str:
     out = [
         "# JSON Schemas",
-        "The files that a published site carries under `schemas/` (JSON Schema 2020-12), printed from `src/sovereign/archive/schemas/`. Every document names its schema in "
+        "The files that a published site carries under `schemas/` (JSON Schema 2020-12), printed from "
+        "`src/sovereign/archive/schemas/`. Every document names its schema in "
         "the field `schema`.",
     ]
     for path in sorted(SCHEMAS.glob("*.json")):
