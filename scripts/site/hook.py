@@ -40,12 +40,28 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+def on_page_markdown(markdown: str, page: Any, files: Files, **_: Any) -> str:
     text = re.sub(r"<!-- readme: (.+?) -->", lambda m: section(m.group(1)), markdown)
     depth = page.file.src_uri.count("/")
     for path, uri in OUTSIDE.items():
         text = text.replace(f"]({'../' * (depth + 1)}{path})", f"]({'../' * depth}{uri})")
-    return text
+    return linked(text, page.file.src_uri, {f.src_uri for f in files.documentation_pages()})
+
+
+CODE = re.compile(r"(^ *```.*?^ *```|`[^`\n]+`)", re.M | re.S)
+NAMED = re.compile(r"(?<![\w/\[])(?<!\]\()docs/([\w/-]+\.md)")
+
+
+def linked(text: str, here: str, known: set[str]) -> str:
+    """Pages that are named by their file, `docs/models.md`, become links; in the repository the name itself leads there. Other code stays as it is."""
+
+    def link(m: re.Match[str]) -> str:
+        return f"[{m[0]}]({'../' * here.count('/')}{m[1]})" if m[1] in known and m[1] != here else m[0]
+
+    parts = CODE.split(text)
+    parts[::2] = [NAMED.sub(link, part) for part in parts[::2]]
+    parts[1::2] = [re.sub(r"^\[(.+?)\]", r"[`\1`]", link(m)) if (m := NAMED.fullmatch(part[1:-1])) else part for part in parts[1::2]]
+    return "".join(parts)
 
 
 def section(title: str) -> str:
@@ -55,7 +71,7 @@ def section(title: str) -> str:
     parts["What it is"] = re.sub(r"\A# .+?\n|!\[.*?\]\(.*?\)", "", readme.partition("\n## ")[0])
     if title not in parts:
         raise PluginError(f"The README has no section {title!r}; it has: {', '.join(parts)}.")
-    return str(parts[title]).strip().replace("](docs/", "](")
+    return re.sub(r"\[docs/([\w-]+)\.md\]", r"[\1]", str(parts[title])).strip().replace("](docs/", "](")
 
 
 def on_post_build(config: Any) -> None:

@@ -140,6 +140,8 @@ def settings() -> str:
     from sovereign.settings import Settings
 
     rows = []
+    told = next(t for t in classes((PACKAGE / "settings.py").read_text(encoding="utf-8")) if t.name == "Settings")
+    beside = {m.name: m.meaning for m in told.fields}
     for name, field in Settings.model_fields.items():
         variable = str(field.validation_alias or f"SOVEREIGN_{name.upper()}")
         kind = str(field.annotation).replace("<class '", "").replace("'>", "")
@@ -147,7 +149,9 @@ def settings() -> str:
         hint = field.annotation if not secret else SecretStr
         unit = next((u for suffix, u in UNITS.items() if name.endswith(suffix)), "")
         limits = ", ".join(_limit(m) for m in field.metadata if _limit(m))
-        meaning = "; ".join(x for x in (field.description or "", "a secret: never shown, never written" if secret else "") if x)
+        meaning = "; ".join(
+            x for x in (field.description or beside.get(name, ""), "a secret: never shown, never written" if secret else "") if x
+        )
         rows.append((f"`{name}`<br>`{variable}`", _value(field), ", ".join(x for x in (unit or _plain(hint), limits) if x), meaning))
     return "\n\n".join(
         [

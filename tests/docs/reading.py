@@ -27,7 +27,8 @@ class Block:
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """(line number, what is typed there); of a console only what stands behind `$`."""
-        for offset, text in enumerate(self.body.splitlines()):
+        body = re.sub(r"\\\n *", "", self.body)  # a line that goes on is one line
+        for offset, text in enumerate(body.splitlines()):
             if self.lang == "console":
                 if text.startswith("$ "):
                     yield self.line + offset, text[2:].strip()

@@ -42,6 +42,7 @@ def test_every_setting_is_there_with_its_variable_and_no_secret() -> None:
     page = PAGES["reference/settings.md"]
     for name, field in Settings.model_fields.items():
         assert f"`{name}`<br>`{field.validation_alias or 'SOVEREIGN_' + name.upper()}`" in page
+    assert not re.search(r"\| *\|$", page, re.M), "a setting without a meaning"
     assert "SecretStr" not in page and "PydanticUndefined" not in page
 
 
