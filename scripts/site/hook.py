@@ -74,6 +74,11 @@ def section(title: str) -> str:
     return re.sub(r"\[docs/([\w-]+)\.md\]", r"[\1]", str(parts[title])).strip().replace("](docs/", "](")
 
 
+def on_post_page(output: str, **_: Any) -> str:
+    """Material's search box is a dialog without a name; a screen reader needs one."""
+    return output.replace('data-md-component="search" role="dialog"', 'data-md-component="search" role="dialog" aria-label="Search"')
+
+
 def on_post_build(config: Any) -> None:
     for script in Path(config["site_dir"]).rglob("*.js"):
         text = script.read_text(encoding="utf-8")

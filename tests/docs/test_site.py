@@ -21,6 +21,7 @@ LOADED = re.compile(
     r"""<(?:script|img|iframe|source|video|audio|embed)[^>]*?\ssrc="(?P<src>[^"]+)|<link(?![^>]*rel="canonical")[^>]*?\shref="(?P<href>[^"]+)"""
 )
 
+AXE = (ROOT / "tests" / "browser" / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 # Tables that stand out of a box that does not scroll.
 CUT_OFF = """[...document.querySelectorAll('article table')].map(t => [t, t.closest('.md-typeset__scrollwrap')]).filter(([t, box]) =>
   t.scrollWidth > t.clientWidth + 1 || (box && box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).overflowX !== 'auto')).length"""
@@ -101,7 +102,8 @@ def test_the_first_screen_says_what_it_is_and_shows_it(site: Path) -> None:
 
 
 def test_front_page_and_reference_in_a_browser(site: Path) -> None:
-    """Asked over a real connection by a real browser: no foreign request, no error, no sideways scrolling on a phone, no table cut off."""
+    """Asked over a real connection by a real browser: no foreign request, no error, no sideways scrolling on a phone, no table cut off, nothing that
+    keeps a reader with a screen reader or a keyboard out, and a search that finds."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = chromium_path()
     if path is None:
@@ -115,11 +117,15 @@ def test_front_page_and_reference_in_a_browser(site: Path) -> None:
             page.on("request", lambda r, asked=asked: asked.append(r.url))
             page.on("console", lambda m, said=said: said.append(m.text))
             page.on("pageerror", lambda e, said=said: said.append(str(e)))
-            for name in ("index.html", "reference/cli.html", "reference/settings.html", "mutations.html", "laws.html"):
+            for name in ("index.html", "tutorial.html", "reference/cli.html", "reference/settings.html", "mutations.html"):
                 page.goto(urljoin(base, name))
                 page.wait_for_load_state("networkidle")
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
                 assert page.evaluate(CUT_OFF) == 0, (name, width)
+                page.evaluate(AXE)
+                found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+                grave = [f"{v['id']}: {v['nodes'][0]['html'][:120]}" for v in found if v["impact"] in ("serious", "critical")]
+                assert grave == [], (name, width, scheme)
             assert said == []
             assert [u for u in asked if not u.startswith((base, "data:"))] == []
             if width > 1000:
@@ -127,6 +133,8 @@ def test_front_page_and_reference_in_a_browser(site: Path) -> None:
                 picture = page.locator(".hero img:visible")
                 box = picture.bounding_box()
                 assert box is not None and box["y"] + box["height"] < 850, "the picture stands in the first screen"
+                page.fill("input[name=query]", "waiver")
+                page.wait_for_selector(".md-search-result__item:visible")
             page.close()
         browser.close()
 
