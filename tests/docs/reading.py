@@ -25,10 +25,21 @@ class Block:
     lang: str
     body: str
 
+    def shown(self) -> dict[int, list[str]]:
+        """Of a console: line number of a command, counted as `lines` counts -> the lines that the page shows as its answer."""
+        out: dict[int, list[str]] = {}
+        last = 0
+        for offset, text in enumerate(joined(self.body).splitlines()):
+            if text.startswith("$ "):
+                last = self.line + offset
+                out[last] = []
+            elif self.lang == "console" and last and text.strip():
+                out[last].append(text)
+        return out
+
     def lines(self) -> Iterator[tuple[int, str]]:
         """(line number, what is typed there); of a console only what stands behind `$`."""
-        body = re.sub(r"\\\n *", "", self.body)  # a line that goes on is one line
-        for offset, text in enumerate(body.splitlines()):
+        for offset, text in enumerate(joined(self.body).splitlines()):
             if self.lang == "console":
                 if text.startswith("$ "):
                     yield self.line + offset, text[2:].strip()
@@ -47,6 +58,11 @@ class Command:
 
     def __str__(self) -> str:
         return f"{self.page}:{self.line}: {' '.join(self.words)}"
+
+
+def joined(body: str) -> str:
+    """A line that ends in a backslash goes on in the next one."""
+    return re.sub(r"\\\n *", "", body)
 
 
 def pages() -> list[str]:
@@ -72,11 +88,12 @@ def blocks(page: str) -> list[Block]:
     ]  # a block inside a list is indented
 
 
-def commands(page: str) -> list[Command]:
-    """Every simple command of the page: of its shell blocks, of the usage lines in its text blocks, and of its running text."""
-    found = []
+def commands(page: str, *, shell: bool = True) -> list[Command]:
+    """Every simple command of the page: of its shell blocks, of the usage lines in its text blocks, and of its running text.
+    `shell`: whether its shell blocks can be read line by line."""
+    found: list[Command] = []
     for block in blocks(page):
-        if block.lang in SHELL:
+        if block.lang in SHELL and shell:
             found += [Command(page, n, words, False) for n, text in block.lines() for words in simple(text)]
         elif block.lang == "text":
             found += [Command(page, n, bare(text), True) for n, text in block.lines() if TYPED.match(text)]

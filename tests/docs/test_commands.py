@@ -13,6 +13,8 @@ import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -59,6 +61,10 @@ CODES: tuple[tuple[str, str, int | tuple[int, ...], str], ...] = (
     ("docs/owner.md", "sovereign sources refresh --flag", 0, "asks nobody"),
     ("docs/owner.md", "sovereign sources refresh", 3, "the tests are offline: no source could be asked"),
 )
+# Pages whose shell blocks another test runs: it must name the page.
+ELSEWHERE = {"docs/http-api.md": "tests/end_to_end/test_http_api.py"}
+# Answers that a page shows and that do not come here, and why.
+NOT_SHOWN = (("docs/owner.md", "Passphrase for", "asked on a terminal"), ("docs/tutorial.md", "Passphrase for", "asked on a terminal"))
 # What a reader puts in: words of the page -> what the shell reads in their place.
 PLACEHOLDERS = (
     (r"\bRUN\b", '"$(last_run)"'),
@@ -74,13 +80,10 @@ def reason(page: str, text: str) -> str | None:
     return next((why for where, start, why in NOT_RUN if where in ("*", page) and text.startswith(start)), None)
 
 
-ALL = [c for page in pages() for c in commands(page)]
-
-
 @pytest.mark.parametrize("page", pages())
 def test_every_command_of_a_page_exists(page: str) -> None:
     """Guards a page that names a command, an option, a script, a test or an extra that is not there."""
-    wrong = [f"{c}: {why}" for c in commands(page) if (why := problem(c))]
+    wrong = [f"{c}: {why}" for c in commands(page, shell=page not in ELSEWHERE) if (why := problem(c))]
     assert not wrong, "\n".join(wrong)
 
 
@@ -100,9 +103,15 @@ def test_the_check_sees_what_is_not_there() -> None:
         assert problem(Command("page", 1, words, inline)), words
 
 
+def test_what_runs_elsewhere_is_run_there() -> None:
+    for page, test in ELSEWHERE.items():
+        if page in pages():
+            assert Path(page).name in (ROOT / test).read_text(encoding="utf-8"), (page, test)
+
+
 def test_every_reason_for_not_running_is_needed() -> None:
     """An exemption that fits nothing any more hides the next one."""
-    typed = [(b.page, text) for page in pages() for b in blocks(page) if b.lang in SHELL for _, text in b.lines()]
+    typed = [(b.page, text) for page in pages() if page not in ELSEWHERE for b in blocks(page) if b.lang in SHELL for _, text in b.lines()]
     for where, start, _ in NOT_RUN:
         assert any(where in ("*", page) and text.startswith(start) for page, text in typed), (where, start)
     for where, start, code, _ in CODES:
@@ -332,28 +341,38 @@ def code_of(page: str, text: str, before: int) -> int:
     return code if isinstance(code, int) else code[before]
 
 
-def script(page: str) -> tuple[str, list[tuple[str, int]]]:
-    """The page as one shell script, and (what is run, exit code that is right) in order."""
+@dataclass(frozen=True)
+class Step:
+    """One thing that is run: what the page shows, the exit code that is right, and the answer that the page shows."""
+
+    shown: str
+    code: int
+    answer: tuple[str, ...] = ()
+
+
+def script(page: str) -> tuple[str, list[Step]]:
+    """The page as one shell script, and its steps in order."""
     lines, steps = [PRELUDE], []
 
-    def add(shown: str, typed: str, code: int = 0) -> None:
+    def add(shown: str, typed: str, code: int = 0, answer: Sequence[str] = ()) -> None:
         number = len(steps)
         lines.append(f'{{ {typed}\n}} >"$WORK/../{number}.out" 2>&1 </dev/null; echo "{number} $?" >>"$WORK/../codes"')
-        steps.append((shown, code))
+        kept = (a for a in answer if not any(where == page and a.startswith(start) for where, start, _ in NOT_SHOWN))
+        steps.append(Step(shown, code, tuple(kept)))
 
     for number, block in enumerate(blocks(page)):
         lines.append('cd "$WORK"')
         if block.lang == "python":
             lines.append(f"cat >program{number}.py <<'PROGRAM'\n{block.body}\nPROGRAM")
             add(f"{page}:{block.line}: the program", f"python program{number}.py")
-        elif block.lang in SHELL:
+        elif block.lang in SHELL and page not in ELSEWHERE:
             for line, text in block.lines():
                 if reason(page, text) is None:
                     typed = text
                     for mark, value in PLACEHOLDERS:
                         typed = re.sub(mark, value.replace("\\", "\\\\"), typed)
-                    before = sum(shown.endswith(f": {text}") for shown, _ in steps)
-                    add(f"{page}:{line}: {text}", typed, code_of(page, text, before))
+                    before = sum(s.shown.endswith(f": {text}") for s in steps)
+                    add(f"{page}:{line}: {text}", typed, code_of(page, text, before), block.shown().get(line, ()))
     return "\n".join(lines), steps
 
 
@@ -369,12 +388,31 @@ def test_a_page_can_be_followed_from_top_to_bottom(page: str, asked: Path, tmp_p
     text, steps = script(page)
     subprocess.run(["bash", "-c", text], env=environment, check=False, timeout=880, stdin=subprocess.DEVNULL, capture_output=True)
     done = dict(line.split() for line in (tmp_path / "codes").read_text().splitlines())
-    wrong = [
-        f"{shown}\n  exit code {done.get(str(n), 'none')}, expected {code}:\n{(tmp_path / f'{n}.out').read_text(errors='replace')[-1500:]}"
-        for n, (shown, code) in enumerate(steps)
-        if done.get(str(n)) != str(code)
-    ]
+    wrong = []
+    for number, step in enumerate(steps):
+        said = (tmp_path / f"{number}.out").read_text(errors="replace") if str(number) in done else ""
+        if done.get(str(number)) != str(step.code):
+            wrong.append(f"{step.shown}\n  exit code {done.get(str(number), 'none')}, expected {step.code}:\n{said[-1500:]}")
+        elif stale := [a for a in step.answer if not answered(a, said)]:
+            wrong.append(f"{step.shown}\n  does not answer any more:\n" + "\n".join(stale) + f"\n  but:\n{said[-1500:]}")
     assert not wrong, "\n\n".join(wrong)
+
+
+def answered(shown: str, said: str) -> bool:
+    """Whether a line of the page is a line of the answer, apart from numbers, ids, fingerprints, and what `…` stands for."""
+    pieces = [re.escape(p) for p in _plain(shown).split("…")]
+    return any(re.fullmatch(".*".join(pieces), _plain(line)) for line in said.splitlines())
+
+
+def _plain(line: str) -> str:
+    line = re.sub(r"\bRUN\b|\br-[0-9a-f]{10}(?:-\d+)?\b|(?:[0-9a-f]{4} ){3,}[0-9a-f]{4}", "#", line)
+    return " ".join(re.sub(r"\d[\d.,]*", "#", line).split())
+
+
+def test_a_stale_answer_is_seen() -> None:
+    said = "  claims    24 looked at, 18 supported\nOwner key made: /tmp/x/keys/owner.pem\n"
+    assert answered("  claims  7 looked at, 3 supported", said) and answered("Owner key made: …/keys/owner.pem", said)
+    assert not answered("  claims  7 looked at, 3 verified", said) and not answered("Owner key made", said)
 
 
 # --- what is shown and not typed ---

@@ -114,3 +114,12 @@ def test_every_test_and_module_that_a_page_names_exists(page: str) -> None:
         path, _, test = named.partition("::")
         assert (ROOT / path).exists(), named
         assert not test or re.search(rf"^def {test}\(", (ROOT / path).read_text(encoding="utf-8"), re.M), named
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    """Said here too, because the strict build needs the docs extra: a new page wants one line in mkdocs.yml."""
+    nav = re.findall(r"^ +- (?:[^#\n]+: )?([\w/.-]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.M)
+    hook = (ROOT / "scripts/site/hook.py").read_text(encoding="utf-8")
+    made = set(PAGES) | set(re.findall(r'"[\w/.]+\.md": "([\w/.-]+\.md)"', hook))
+    written = {p.relative_to(ROOT / "docs").as_posix() for p in (ROOT / "docs").rglob("*.md")}
+    assert sorted(nav) == sorted(written | made)
