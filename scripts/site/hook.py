@@ -53,7 +53,7 @@ NAMED = re.compile(r"(?<![\w/\[])(?<!\]\()docs/([\w/-]+\.md)")
 
 
 def linked(text: str, here: str, known: set[str]) -> str:
-    """Pages that are named by their file, `docs/models.md`, become links; in the repository the name itself leads there. Other code stays as it is."""
+    """Pages that are named by their file, `docs/models.md`, become links; in the repository the name itself leads there."""
 
     def link(m: re.Match[str]) -> str:
         return f"[{m[0]}]({'../' * here.count('/')}{m[1]})" if m[1] in known and m[1] != here else m[0]

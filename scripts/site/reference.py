@@ -11,6 +11,7 @@ import inspect
 import json
 import re
 import typing
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ def pages() -> dict[str, str]:
         "reference/verdicts.md": verdicts(),
         "reference/errors.md": errors(),
         "reference/schemas.md": schemas(),
+        "reference/studies.md": studies(),
     }
 
 
@@ -401,6 +403,54 @@ def errors() -> str:
             table(("Error", "Exit code", "Retry helps", "Meaning"), list(walk(code.SovereignError, 0))),
         ]
     )
+
+
+# --- studies of the lab ---
+
+
+def studies() -> str:
+    from sovereign.lab import study
+    from sovereign.lab.bench import REFERENCE, read_trial
+
+    trials = [read_trial(path) for path in sorted(REFERENCE.glob("*/trial.json"))]
+    out = [
+        "# Studies and reference trials",
+        "Printed from `src/sovereign/lab/studies/` and from the sealed records in `src/sovereign/lab/reference/`. What a study predicts is sealed "
+        "before it runs; `VERIFIED` and `FALSIFIED` need the whole 95 % interval on one side, everything else is `UNVERIFIED`. "
+        "A *conceptual* trial is of our own testbed and does not speak for the published system. "
+        "How to run one: [the lab](../lab.md).",
+    ]
+    for name in study.STUDIES:
+        info = study.load(name).info
+        seconds = ", ".join(f"{preset} about {s:.0f} s" for preset, s in info.presets.items())
+        rows = [
+            ("Claim", info.claim),
+            ("Source", info.source),
+            ("Setup", info.setup),
+            ("Expected", info.expected),
+            ("Falsified if", info.falsified_if),
+        ]
+        out += [f"## {name}", table(("Declares", "Before it is run"), [*rows, ("Presets, on two idle cores", seconds)])]
+        for trial in (t for t in trials if t.study == name):
+            counts = Counter(s.verdict.value for s in trial.statements)
+            seeds = f"{len(trial.seeds)} seed" + ("s" if len(trial.seeds) != 1 else "")
+            out += [
+                f"### `{trial.trial_id}` {{ #{trial.trial_id} }}",
+                f"Scale {trial.scale.value}, preset {trial.preset}, {seeds}, {trial.started_at[:10]}, digest `{trial.digest[:16]}`: "
+                + ", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items()))
+                + f". All of it: `sovereign lab show {trial.trial_id}`.",
+                table(
+                    ("Verdict", "Statement", "Source", "Why"),
+                    [(f"`{s.verdict.value}`", _plain_text(s.text), _plain_text(s.source), _plain_text(s.why)) for s in trial.statements],
+                ),
+                "What this trial cannot say: " + " ".join(_plain_text(x) for x in trial.cannot_say),
+            ]
+    return "\n\n".join(out) + "\n"
+
+
+def _plain_text(text: str) -> str:
+    """A record's words as text: nothing in them is Markdown."""
+    return re.sub(r"([\\`*_<>\[\]#])", r"\\\1", text)
 
 
 # --- schemas ---

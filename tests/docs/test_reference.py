@@ -79,6 +79,20 @@ def test_every_fact_rule_error_and_schema_is_there() -> None:
         assert f"## {json.loads(path.read_text(encoding='utf-8'))['$id']} " in PAGES["reference/schemas.md"]
 
 
+def test_every_study_and_every_statement_of_a_reference_trial_is_there() -> None:
+    """Negatives too: a page that left the falsified ones out would be an advertisement."""
+    from sovereign.lab import study
+    from sovereign.lab.bench import REFERENCE, read_trial
+
+    page = PAGES["reference/studies.md"]
+    assert all(f"## {name}\n" in page for name in study.STUDIES)
+    for path in REFERENCE.glob("*/trial.json"):
+        trial = read_trial(path)
+        part = page.partition(f"{{ #{trial.trial_id} }}")[2].partition("\n##")[0]
+        shown = [line.split("`")[1] for line in part.splitlines() if line.startswith("| `")]
+        assert shown == [s.verdict.value for s in trial.statements]
+
+
 def test_the_python_api_shows_what_can_be_called() -> None:
     api = importlib.import_module("sovereign.api")
     page = PAGES["reference/api.md"]
