@@ -206,7 +206,7 @@ def policy() -> str:
     rows = []
     for number, rule in enumerate(rules, 1):
         needs = " and ".join(f"`{fact} {op} {_shown(wanted)}`" for fact, op, wanted in rule.when)
-        rows.append((str(number), rule.name, needs, f"`{rule.then.value}`", rule.why))
+        rows.append((f"{number}. {rule.name}", needs, f"`{rule.then.value}`", rule.why))
     return "\n\n".join(
         [
             "# The policy",
@@ -219,7 +219,7 @@ def policy() -> str:
             "FILE` says what another rule file "
             "would have decided on every finished run. The setting `policy_file` puts your own file in its place.",
             "## The default rules",
-            table(("#", "Rule", "When", "Then", "Why"), rows),
+            table(("Rule", "When", "Then", "Why"), rows),
             "## The facts that a rule may ask for",
             table(("Fact", "Meaning"), [(f"`{k}`", v) for k, v in code.FACTS.items()]),
             "## The rule file",

@@ -72,7 +72,7 @@ def test_units_beside_a_field_reach_the_page() -> None:
 def test_every_fact_rule_error_and_schema_is_there() -> None:
     rules = policy.parse((reference.PACKAGE / "kernel" / "policy.toml").read_text(encoding="utf-8"))
     assert all(f"| `{fact}` |" in PAGES["reference/policy.md"] for fact in policy.FACTS)
-    assert all(f"| {rule.name} |" in PAGES["reference/policy.md"] for rule in rules)
+    assert all(f". {rule.name} |" in PAGES["reference/policy.md"] for rule in rules)
     kinds = [k for k in vars(sovereign.errors).values() if isinstance(k, type) and issubclass(k, sovereign.errors.SovereignError)]
     assert len(kinds) > 10 and all(f"`{k.__name__}`" in PAGES["reference/errors.md"] for k in kinds)
     for path in reference.files().values():
