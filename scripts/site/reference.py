@@ -341,7 +341,8 @@ def api() -> str:
         "# Python API",
         "Printed from `src/sovereign/api.py`. How it is used, with an example that runs: [Python](../python-api.md). "
         "`ask`, `verify`, `check` and all "
-        "[records](records.md) can be imported from `sovereign`; importing it loads nothing else, each name is imported when it is first used.",
+        "[records](records.md) can be imported from `sovereign`; importing it loads nothing else, each name is imported when it is first "
+        "used.",
     ]
     for name in API:
         node = functions[name]
