@@ -49,7 +49,7 @@ def said(docstring: str, names: set[str]) -> tuple[str, dict[str, str]]:
     words = "|".join(sorted((re.escape(n) for n in names), key=len, reverse=True))
     if not words:
         return docstring, {}
-    mark = re.compile(rf"(?:(?<=\n)|(?<=[.;)] )|^)((?:{words})(?:\s*/\s*(?:{words}))*): ", re.M)
+    mark = re.compile(rf"(?:(?<=\n)|(?<=[.;:)] )|^)((?:{words})(?:\s*/\s*(?:{words}))*): ", re.M)
     parts = mark.split(docstring)
     told: dict[str, str] = {}
     for keys, text in zip(parts[1::2], parts[2::2], strict=True):

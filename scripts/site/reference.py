@@ -152,7 +152,9 @@ def settings() -> str:
         unit = next((u for suffix, u in UNITS.items() if name.endswith(suffix)), "")
         limits = ", ".join(_limit(m) for m in field.metadata if _limit(m))
         meaning = "; ".join(
-            x for x in (field.description or beside.get(name, ""), "a secret: never shown, never written" if secret else "") if x
+            x
+            for x in (field.description or beside.get(name, "") or _by_name(name), "a secret: never shown, never written" if secret else "")
+            if x
         )
         rows.append((f"`{name}`<br>`{variable}`", _value(field), ", ".join(x for x in (unit or _plain(hint), limits) if x), meaning))
     return "\n\n".join(
@@ -185,6 +187,10 @@ def _plain(hint: Any) -> str:
     if typing.get_origin(hint) is dict:
         return "table"
     return {"SecretStr": "text", "bool": "true or false"}.get(name, KINDS.get(name, name))
+
+
+def _by_name(name: str) -> str:
+    return "the service's address" if name.endswith("_base") else ""
 
 
 def _limit(mark: Any) -> str:
@@ -330,13 +336,9 @@ def _linked(kind: str, known: set[str]) -> str:
     return "".join(f"[`{p}`](#{p.lower()})" if p in known else f"`{p}`" for p in parts if p)
 
 
-API = ("ask", "verify", "check", "run", "draft", "search_library", "check_text", "library_documents", "documents_of", "settings_of")
-
-
 def api() -> str:
     source = (PACKAGE / "api.py").read_text(encoding="utf-8")
-    functions = {n.name: n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef)}
-    result = next(t for t in classes(source) if t.name == "Result")
+    functions = [n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef) and not n.name.startswith("_")]
     out = [
         "# Python API",
         "Printed from `src/sovereign/api.py`. How it is used, with an example that runs: [Python](../python-api.md). "
@@ -344,14 +346,14 @@ def api() -> str:
         "[records](records.md) can be imported from `sovereign`; importing it loads nothing else, each name is imported when it is first "
         "used.",
     ]
-    for name in API:
-        node = functions[name]
+    for node in functions:
         out += [
-            f"## {name}",
+            f"## {node.name}",
             f"```python\n{_signature(node)}\n```",
             *(" ".join(p.split()) for p in (ast.get_docstring(node) or "").split("\n\n")),
         ]
-    out += ["## Result", *_class(result, set())]
+    for told in classes(source):
+        out += [f"## {told.name}", *_class(told, set())]
     return "\n\n".join(out) + "\n"
 
 

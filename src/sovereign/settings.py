@@ -17,7 +17,15 @@ from sovereign.errors import SettingsInvalid
 
 
 class Settings(BaseSettings):
-    """Every knob with its unit. Keys are read from the environment or the file and are never written anywhere."""
+    """Every knob with its unit. Keys are read from the environment or the file and are never written anywhere.
+
+    What a field does not say itself: http_timeout_s: of one request. results_per_query: papers asked of each source, per query.
+    semantic_scholar_key/openalex_key/zenodo_token: sent to that service only. model_base_url: empty for the provider's own address.
+    model_key: sent to that endpoint only. lab: whether `ask` may run experiments, and at which preset.
+    read_memory_mib: of the child process that reads one document. max_document_mib: a larger document is refused.
+    max_pages: of a PDF; the rest is reported as unread. revision_rounds: at most so many after the first hearing.
+    policy_file: a rule file in place of the default policy.
+    """
 
     model_config = SettingsConfigDict(env_prefix="SOVEREIGN_", extra="forbid", frozen=True)
 
@@ -30,35 +38,35 @@ class Settings(BaseSettings):
     )
     default_library: bool = Field(True, description="whether the reading notes that ship with the package are part of the library")
     offline: bool = Field(False, description="never open a network connection")
-    http_timeout_s: float = Field(20.0, gt=0, le=300)  # of one request
+    http_timeout_s: float = Field(20.0, gt=0, le=300)
     search_deadline_s: float = Field(60.0, gt=0, description="total for all live sources of one question")
-    results_per_query: int = Field(20, ge=1, le=200)  # papers asked of each source, per query
-    arxiv_base: str = "https://export.arxiv.org/api/query"  # only a mirror goes here
+    results_per_query: int = Field(20, ge=1, le=200)
+    arxiv_base: str = "https://export.arxiv.org/api/query"
     arxiv_interval_s: float = Field(
         3.0, ge=0, le=60, description="pause between requests; arXiv's terms ask for 3 s, only a mirror may have less"
     )
-    semantic_scholar_base: str = "https://api.semanticscholar.org/graph/v1"  # the service's address
-    semantic_scholar_key: SecretStr | None = None  # sent to that service only
-    openalex_base: str = "https://api.openalex.org"  # the service's address
-    openalex_key: SecretStr | None = None  # sent to that service only
-    crossref_base: str = "https://api.crossref.org"  # the service's address
+    semantic_scholar_base: str = "https://api.semanticscholar.org/graph/v1"
+    semantic_scholar_key: SecretStr | None = None
+    openalex_base: str = "https://api.openalex.org"
+    openalex_key: SecretStr | None = None
+    crossref_base: str = "https://api.crossref.org"
     contact_email: str = Field("", description="sent to services that ask for one, only when set")
 
     model: str = Field("", description="empty: no language model; scripted; openai:NAME; anthropic:NAME; ollama:NAME; nim:NAME")
-    model_base_url: str = ""  # empty: the provider's own address; see docs/models.md
-    model_key: SecretStr | None = None  # sent to that endpoint only
+    model_base_url: str = ""
+    model_key: SecretStr | None = None
     model_budget_usd: float = Field(1.0, ge=0, description="cap per run")
 
-    lab: str = Field("off", pattern="^(off|smoke|standard|gpu)$")  # whether `ask` may run experiments, and at which preset
+    lab: str = Field("off", pattern="^(off|smoke|standard|gpu)$")
     read_timeout_s: float = Field(60.0, gt=0, description="per document")
-    read_memory_mib: int = Field(2048, ge=256)  # of the child process that reads one document
-    max_document_mib: int = Field(64, ge=1)  # a larger document is refused
-    max_pages: int = Field(400, ge=1)  # of a PDF; the rest is reported as unread
+    read_memory_mib: int = Field(2048, ge=256)
+    max_document_mib: int = Field(64, ge=1)
+    max_pages: int = Field(400, ge=1)
     max_admitted: int = Field(12, ge=1, le=200, description="papers admitted per run")
     max_claims: int = Field(24, ge=1, le=1000, description="claims kept per run")
     lab_budget_s: float = Field(1800.0, ge=0)  # of what the studies of one run may take together, by their own estimate
-    revision_rounds: int = Field(2, ge=0, le=5)  # at most so many after the first hearing
-    policy_file: Path | None = None  # a rule file in place of the default policy
+    revision_rounds: int = Field(2, ge=0, le=5)
+    policy_file: Path | None = None
     agenda_limits: dict[str, int] = Field(
         {}, description='runs at a time over all workers that use a source or a model: {"arxiv": 1, "model": 2}; empty: no limit'
     )
@@ -66,8 +74,8 @@ class Settings(BaseSettings):
         0, ge=0, le=20, description="how many suggested questions workers may queue by themselves when the agenda is empty; 0: none, ever"
     )
 
-    zenodo_base: str = "https://zenodo.org/api"  # the service's address
-    zenodo_token: SecretStr | None = None  # sent to that service only
+    zenodo_base: str = "https://zenodo.org/api"
+    zenodo_token: SecretStr | None = None
     key_passphrase: SecretStr | None = Field(None, description="for scripts; people are asked on the terminal")
     source_date_epoch: int | None = Field(
         None, validation_alias="SOURCE_DATE_EPOCH", description="fixes the clock (reproducible-builds.org)"
