@@ -17,7 +17,15 @@ from sovereign.errors import SettingsInvalid
 
 
 class Settings(BaseSettings):
-    """Every knob with its unit. Keys are read from the environment or the file and are never written anywhere."""
+    """Every knob with its unit. Keys are read from the environment or the file and are never written anywhere.
+
+    What a field does not say itself: http_timeout_s: of one request. results_per_query: papers asked of each source, per query.
+    semantic_scholar_key/openalex_key/zenodo_token: sent to that service only. model_base_url: empty for the provider's own address.
+    model_key: sent to that endpoint only. lab: whether `ask` may run experiments, and at which preset.
+    read_memory_mib: of the child process that reads one document. max_document_mib: a larger document is refused.
+    max_pages: of a PDF; the rest is reported as unread. revision_rounds: at most so many after the first hearing.
+    policy_file: a rule file in place of the default policy.
+    """
 
     model_config = SettingsConfigDict(env_prefix="SOVEREIGN_", extra="forbid", frozen=True)
 

@@ -99,23 +99,23 @@ class Claim:
 
 
 class Verdict(StrEnum):
-    SUPPORTED = "SUPPORTED"
+    SUPPORTED = "SUPPORTED"  # one passage says it: same subject, metric, value, unit, direction, condition
     QUALIFIED = "QUALIFIED"  # right core, wrong or missing qualifier; the reason says which
-    CONTRADICTED = "CONTRADICTED"
-    NOT_FOUND = "NOT_FOUND"
-    NOT_CHECKABLE = "NOT_CHECKABLE"
+    CONTRADICTED = "CONTRADICTED"  # the passage says otherwise; both sides are quoted
+    NOT_FOUND = "NOT_FOUND"  # no passage speaks of it; the basis says whether full text or only an abstract was looked at
+    NOT_CHECKABLE = "NOT_CHECKABLE"  # an opinion, a question, or too vague to be checked
     UNRESOLVED = "UNRESOLVED"  # the verifier abstains; escalates
 
 
 class Level(IntEnum):
-    L0_RECORDED = 0
-    L1_CITED = 1
-    L2_GROUNDED = 2
-    L3_CORROBORATED = 3
-    L4_INSPECTED = 4
-    L5_EXECUTED = 5
-    L6_REPRODUCED = 6
-    L7_REVIEWED = 7
+    L0_RECORDED = 0  # written down; no source was held against it
+    L1_CITED = 1  # a source was held against it and does not carry it
+    L2_GROUNDED = 2  # a span of a source says it
+    L3_CORROBORATED = 3  # two independent sources say it: no shared author, neither cites the other, not a note and its paper
+    L4_INSPECTED = 4  # the artifact behind it was looked at; no station gives this level yet
+    L5_EXECUTED = 5  # our own trial agrees: a conceptual replication
+    L6_REPRODUCED = 6  # our own trial with the same model and data agrees within tolerance
+    L7_REVIEWED = 7  # reviewed from outside, signed by a person; no station gives this level yet
 
     @property
     def label(self) -> str:
@@ -155,7 +155,7 @@ class Judgement:
 class State(StrEnum):
     PASSED = "PASSED"
     FAILED = "FAILED"
-    NOT_RUN = "NOT_RUN"
+    NOT_RUN = "NOT_RUN"  # with its reason; where the gate needs the check, the draft is degraded
 
 
 @dataclass(frozen=True)

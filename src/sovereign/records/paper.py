@@ -17,8 +17,8 @@ class Basis(StrEnum):
     """What a verdict could look at."""
 
     FULL_TEXT = "full_text"
-    ABSTRACT_ONLY = "abstract_only"
-    NOTE = "note"
+    ABSTRACT_ONLY = "abstract_only"  # says nothing against a claim: the body may hold it
+    NOTE = "note"  # somebody's reading note on the paper, not the paper
 
 
 @dataclass(frozen=True)

@@ -65,9 +65,9 @@ class Hearing:
 
 class Decision(StrEnum):
     AUTO_APPROVE = "AUTO_APPROVE"  # into the owner's outbox; publishes nothing
-    REVISE = "REVISE"
-    ESCALATE_TO_OWNER = "ESCALATE_TO_OWNER"
-    REJECT = "REJECT"
+    REVISE = "REVISE"  # back for a round that acts on the findings
+    ESCALATE_TO_OWNER = "ESCALATE_TO_OWNER"  # waits for a person; also what no rule foresaw
+    REJECT = "REJECT"  # must not leave as it is; the rule says why
 
 
 @dataclass(frozen=True)

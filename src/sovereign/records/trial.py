@@ -16,9 +16,9 @@ class TrialState(StrEnum):
 class GateVerdict(StrEnum):
     """For a claim that a trial tested; never derived from a review score."""
 
-    VERIFIED = "VERIFIED"
-    FALSIFIED = "FALSIFIED"
-    UNVERIFIED = "UNVERIFIED"
+    VERIFIED = "VERIFIED"  # the sealed prediction held, on its whole interval
+    FALSIFIED = "FALSIFIED"  # the sealed prediction failed, on its whole interval
+    UNVERIFIED = "UNVERIFIED"  # the trial does not decide it
 
 
 class Scale(StrEnum):
