@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     openalex_base: str = "https://api.openalex.org"
     openalex_key: SecretStr | None = None
     crossref_base: str = "https://api.crossref.org"
+    datacite_base: str = "https://api.datacite.org"
     contact_email: str = Field("", description="sent to services that ask for one, only when set")
 
     model: str = Field("", description="empty: no language model; scripted; openai:NAME; anthropic:NAME; ollama:NAME; nim:NAME")

@@ -46,6 +46,7 @@ LONGEST_BACKOFF_S = 30.0
 COOL_OFF_S = 300.0  # a service that failed hard is not asked again for this long, nor in the same run if that is shorter
 FEW_ATTEMPTS = 2  # for what rarely heals within seconds: an address that refuses, a silent service, a body in another format
 RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+POLITE = frozenset({"crossref", "datacite"})  # services whose terms give more to those who leave a mail address
 HARD = frozenset({"rate_limited", "unreachable", "timeout", "budget_spent"})
 
 
@@ -161,6 +162,7 @@ class Http:
         self._tls: ssl.SSLContext | None = None
         self._broken: dict[str, tuple[float, SourceFailed]] = {}
         self._slower: dict[str, float] = {}  # intervals that a service announced and that are longer than ours
+        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[bool, httpx.AsyncClient]] = weakref.WeakKeyDictionary()
         self._gates: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Semaphore]] = weakref.WeakKeyDictionary()
         logging.getLogger("httpx").addFilter(_KEYS_OUT)
 
@@ -410,7 +412,7 @@ class Http:
             raise _Trouble("refused", f"{service.label} leads into a private network ({host}).", again=False)
 
     def _headers(self, service: Service, call: _Call, at_home: bool) -> dict[str, str]:
-        contact = f" (mailto:{self.settings.contact_email})" if self.settings.contact_email and service.name == "crossref" else ""
+        contact = f" (mailto:{self.settings.contact_email})" if self.settings.contact_email and service.name in POLITE else ""
         headers = {"user-agent": f"sovereign-kernel{contact}", "accept": call.accept, "accept-encoding": "gzip, deflate"}
         if call.content is not None:
             headers["content-type"] = "application/json"
@@ -422,18 +424,43 @@ class Http:
         return headers
 
     @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        """Requests of this event loop made inside share their connections, which are closed at the end. Nesting adds nothing."""
+        loop = asyncio.get_running_loop()
+        if loop in self._clients:
+            yield
+            return
+        self._clients[loop] = {}
+        try:
+            yield
+        finally:
+            for client in self._clients.pop(loop).values():
+                await client.aclose()
+
+    @asynccontextmanager
     async def _client(self, target: str) -> AsyncIterator[httpx.AsyncClient]:
-        """A client per request: nothing to close at exit and nothing bound to an event loop; the TLS context, its costly part, is kept."""
+        """The shared client inside `together`, else one per request: nothing to close at exit and nothing bound to an event loop."""
+        inside = is_loopback(urlsplit(target).hostname or "")
+        shared = self._clients.get(asyncio.get_running_loop())
+        if shared is None:
+            async with self._opened(inside) as client:
+                yield client
+            return
+        if inside not in shared:
+            shared[inside] = self._opened(inside)
+        yield shared[inside]
+
+    def _opened(self, inside: bool) -> httpx.AsyncClient:
+        """A proxy of the environment is for the outside only. The TLS context, the costly part of a client, is kept."""
         if self._transport is None and self._tls is None:
             self._tls = httpx.create_ssl_context()
-        async with httpx.AsyncClient(
+        return httpx.AsyncClient(
             transport=self._transport,
             verify=self._tls if self._tls is not None else True,
             timeout=self.settings.http_timeout_s,
             follow_redirects=False,
-            trust_env=not is_loopback(urlsplit(target).hostname or ""),
-        ) as client:
-            yield client
+            trust_env=not inside,
+        )
 
     # --- cache ---
 
