@@ -41,10 +41,13 @@ Keep = Callable[[str, bytes], None]
 
 MAX_REDIRECTS = 5
 API_BODY_BYTES = 16 * 2**20
+CONNECT_S = (
+    5.0  # to open a connection; two SYN retransmissions (RFC 6298: after 1 and 3 s) fit in. Whoever is silent for longer is not there
+)
 BACKOFF_S = 1.0  # first pause after a failure without Retry-After; doubles, times 0.5 to 1.5
 LONGEST_BACKOFF_S = 30.0
 COOL_OFF_S = 300.0  # a service that failed hard is not asked again for this long, nor in the same run if that is shorter
-FEW_ATTEMPTS = 2  # for what rarely heals within seconds: an address that refuses, a silent service, a body in another format
+FEW_ATTEMPTS = 2  # for what rarely heals within seconds: a silent service, a body in another format
 RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 POLITE = frozenset({"crossref", "datacite"})  # services whose terms give more to those who leave a mail address
 HARD = frozenset({"rate_limited", "unreachable", "timeout", "budget_spent"})
@@ -112,6 +115,10 @@ class _Trouble(Exception):
         self.telling = telling
 
 
+class _Unreached(_Trouble):
+    """The host refused the connection: the service has seen no request, so that another try needs no new slot."""
+
+
 class _KeysOut(logging.Filter):
     """httpx logs every address at INFO, with its parameters; ours leave without keys."""
 
@@ -153,7 +160,7 @@ class Http:
     ):
         self.settings = settings
         self.budget = Budget(state_dir)
-        self.cache = Cache(state_dir / "http_cache")
+        self.cache = Cache(state_dir / "http_cache", settings.http_cache_mib * 2**20)
         self.keep = keep
         self.clock = clock
         self.sleep = sleep
@@ -163,6 +170,7 @@ class Http:
         self._broken: dict[str, tuple[float, SourceFailed]] = {}
         self._slower: dict[str, float] = {}  # intervals that a service announced and that are longer than ours
         self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[bool, httpx.AsyncClient]] = weakref.WeakKeyDictionary()
+        self._waiting: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, set[asyncio.Event]]] = weakref.WeakKeyDictionary()
         self._gates: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Semaphore]] = weakref.WeakKeyDictionary()
         logging.getLogger("httpx").addFilter(_KEYS_OUT)
 
@@ -231,7 +239,11 @@ class Http:
             self._refuse_broken(service)
             await self._wait_for_slot(service, call, deadline)
             self._refuse_broken(service)  # it may have broken while we waited for our turn
-            answer = await self._sent(service, call)
+            try:
+                answer = await self._sent(service, call)
+            except _Unreached as trouble:
+                await self.sleep(self._pause(trouble, 1))
+                answer = await self._sent(service, call)
         await self._heed(service, answer)
         if answer.status not in call.statuses:
             raise self._unwanted(service, answer, call)
@@ -269,7 +281,20 @@ class Http:
             mend = "" if busy else service.key_mend
             raise _Trouble(kind, text, again=False, retry_after_s=exc.wait_s, mend=mend, telling=not busy) from exc
         if wait > 0:
-            await self.sleep(wait)
+            await self._rest(service, wait)
+
+    async def _rest(self, service: Service, wait_s: float) -> None:
+        """Until the slot has come, or until the service has been given up: then nobody needs to wait for it any longer."""
+        waiting = self._waiting.setdefault(asyncio.get_running_loop(), {}).setdefault(service.name, set())
+        given_up = asyncio.Event()
+        waiting.add(given_up)
+        ways = [asyncio.ensure_future(self.sleep(wait_s)), asyncio.ensure_future(given_up.wait())]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.discard(given_up)
+            for way in ways:
+                way.cancel()
 
     async def _state(self, change: Callable[..., T], *values: Any) -> T:
         """The shared budget in a thread: its file lock must not hold up the other services."""
@@ -337,6 +362,8 @@ class Http:
         now = self.clock()
         if error.kind in HARD:
             self._broken[service.name] = (now + max(COOL_OFF_S, error.retry_after_s or 0.0), error)
+            for given_up in self._waiting.get(asyncio.get_running_loop(), {}).get(service.name, ()):
+                given_up.set()
         try:
             await self._state(self.budget.failed, service.policy.name, now, error.kind, error.message)
         except _Trouble:
@@ -363,6 +390,8 @@ class Http:
         try:
             async with asyncio.timeout(self.settings.http_timeout_s):
                 return await self._followed(service, call)
+        except httpx.ConnectTimeout as exc:
+            raise _Trouble("unreachable", f"{service.label} cannot be reached.", again=False) from exc
         except (TimeoutError, httpx.TimeoutException) as exc:
             text = f"{service.label} did not answer within {self.settings.http_timeout_s:g} s."
             raise _Trouble("timeout", text, again=True, attempts=FEW_ATTEMPTS) from exc
@@ -371,8 +400,9 @@ class Http:
         except BadEncoding as exc:
             raise _Trouble("bad_body", f"{service.label}'s answer does not decompress ({exc}).", again=True) from exc
         except httpx.ConnectError as exc:
-            again = not _unresolved(exc)  # a name that nobody knows now will not be known in a second: this machine is offline
-            raise _Trouble("unreachable", f"{service.label} cannot be reached.", again=again, attempts=FEW_ATTEMPTS) from exc
+            # A name that nobody knows now will not be known in a second: this machine is offline.
+            kind = _Trouble if _unresolved(exc) else _Unreached
+            raise kind("unreachable", f"{service.label} cannot be reached.", again=False) from exc
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as exc:
             raise _Trouble("refused", f"{service.label} has no usable address ({shown(call.url)}).", again=False) from exc
         except (httpx.TransportError, ssl.SSLError, OSError) as exc:
@@ -457,7 +487,7 @@ class Http:
         return httpx.AsyncClient(
             transport=self._transport,
             verify=self._tls if self._tls is not None else True,
-            timeout=self.settings.http_timeout_s,
+            timeout=httpx.Timeout(self.settings.http_timeout_s, connect=min(CONNECT_S, self.settings.http_timeout_s)),
             follow_redirects=False,
             trust_env=not inside,
         )

@@ -13,12 +13,12 @@ from typing import Any
 
 import httpx
 import pytest
-from faultserver import FaultServer
+from faultserver import LITERATURE, FaultServer, arxiv_feed
 from source_fakes import FakeTime, answering, ask, settings_for
 
 from sovereign import sources
 from sovereign.errors import SourceFailed, UnknownName
-from sovereign.records import Empty, Failed, Found
+from sovereign.records import Empty, Failed, Found, Query
 from sovereign.sources._body import is_private, shown
 
 SECRET = "s3cr3t-KEY-0815"
@@ -124,6 +124,42 @@ def test_nobody_listening_is_unreachable_and_named(tmp_path: Path) -> None:
     time = FakeTime()
     source = sources.build(["arxiv"], settings, state_dir=tmp_path / "state", clock=time.clock, sleep=time.sleep)[0]
     assert ask(source) == Failed("arXiv cannot be reached", "unreachable", None)
+
+
+@pytest.mark.parametrize("name", ["arxiv", "semantic_scholar", "openalex"])
+def test_who_waits_for_a_service_that_cannot_be_reached_waits_no_longer(tmp_path: Path, name: str) -> None:
+    """Guards: four queries to an unreachable arXiv, three seconds apart. Pauses for a turn never end here; only giving up ends them."""
+    with FaultServer() as server:
+        settings = settings_for(tmp_path, server.url, arxiv_interval_s=3.0)
+
+    async def sleep(seconds: float) -> None:
+        if seconds > 1.5:  # longer than the pause before a second try: a turn
+            await asyncio.Event().wait()
+
+    (source,) = sources.build([name], settings, state_dir=tmp_path / "state", sleep=sleep)
+
+    async def several() -> list[Any]:
+        return list(await asyncio.gather(*(source.search(Query("test", f"query {n}"), 5) for n in range(4))))
+
+    outcomes = asyncio.run(several())
+    label = {"arxiv": "arXiv", "semantic_scholar": "Semantic Scholar", "openalex": "OpenAlex"}[name]
+    assert outcomes == [Failed(f"{label} cannot be reached", "unreachable", None)] * 4
+
+
+def test_a_refused_connection_is_tried_once_more_without_a_new_turn(tmp_path: Path) -> None:
+    tries: list[str] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        tries.append(request.url.path)
+        if len(tries) == 1:
+            raise httpx.ConnectError("refused")
+        return httpx.Response(200, content=arxiv_feed(list(LITERATURE[:1]), 1))
+
+    time = FakeTime()
+    (source,) = sources.build(
+        ["arxiv"], settings_for(tmp_path), transport=answering(respond), state_dir=tmp_path, clock=time.clock, sleep=time.sleep
+    )
+    assert isinstance(ask(source), Found) and len(tries) == 2 and sum(time.slept) < 3.0
 
 
 def test_offline_opens_no_connection(tmp_path: Path) -> None:
