@@ -432,18 +432,19 @@ def _checks(asked: Question, state: _State, hearing: Hearing) -> tuple[Check, ..
     else:
         out.append(Check("claims verified", State.PASSED, f"{len(state.rulings)} claims"))
     searches = [r for r in state.searches if r.finds]
-    failed = sorted({r.source for r in searches if isinstance(r.outcome, Failed)})
-    answered = sorted({r.source for r in searches} - set(failed))
-    if failed and not answered:
-        out.append(Check("literature searched", State.NOT_RUN, f"no source answered: {', '.join(failed)}"))
+    outcomes = {s: [r.outcome for r in searches if r.source == s] for s in sorted({r.source for r in searches})}
+    failures = {s: sum(isinstance(o, Failed) for o in each) for s, each in outcomes.items()}
+    answered = [s for s in outcomes if failures[s] < len(outcomes[s])]
+    dead = [s for s in outcomes if s not in answered]
+    if dead and not answered:
+        out.append(Check("literature searched", State.NOT_RUN, f"no source answered: {', '.join(dead)}"))
     else:
-        out.append(
-            Check(
-                "literature searched",
-                State.PASSED,
-                f"{', '.join(answered)} answered" + (f"; {', '.join(failed)} did not" if failed else ""),
-            )
-        )
+        said = [
+            f"{', '.join(answered)} answered",
+            *(f"{s} not to {failures[s]} of {len(outcomes[s])} queries" for s in answered if failures[s]),
+        ]
+        said += [f"{', '.join(dead)} did not"] if dead else []
+        out.append(Check("literature searched", State.PASSED, "; ".join(said)))
     return (*out, *_not_retracted(state), *state.executed.checks)
 
 

@@ -93,6 +93,22 @@ def test_one_silent_registry_beside_one_that_answers_is_told(tmp_path: Path) -> 
     assert RETRACTED not in {s["id"] for s in body["sources"] if s["admitted"]}, "OpenAlex knows it as well"
 
 
+def test_a_source_that_answered_some_queries_counts_as_one_that_answered(tmp_path: Path) -> None:
+    """Guards: "no source answered" because each of them missed one query of many."""
+    first: set[str] = set()
+
+    def once(path: str) -> str | None:
+        service = path.split("/")[1]
+        return None if service in first or first.add(service) else "redirect-private"  # which no second try helps
+
+    body, _, text = asked(tmp_path / "home", once, revision_rounds=0)
+    (searched,) = [c for c in body["checks"] if c["name"] == "literature searched"]
+    assert searched["state"] == "PASSED" and searched["reason"].startswith(
+        "arxiv, openalex, semantic_scholar answered; arxiv not to 1 of 4 queries; "
+    )
+    assert "arXiv did not answer 1 of 4 queries" in text and "arXiv, OpenAlex and Semantic Scholar did not answer every query" in text
+
+
 def test_offline_asks_nobody_and_says_so(tmp_path: Path) -> None:
     """With a live source in use and the network switched off, the local library still answers; nothing is called checked."""
     with live_services(tmp_path / "home", default_library=True, sources=("local", "arxiv"), offline=True) as (settings, server):

@@ -132,7 +132,11 @@ def _why_not(facet: Facet, absent: Sequence[Claim], m: Material) -> str:
             else "no source about it was found"
         )
     failed = sorted({r.source for r in m.searches if isinstance(r.outcome, Failed)})
-    return _ABSENT + (f"; {_join(failed)} could not be asked" if failed else "")
+    dead = [s for s in failed if all(isinstance(r.outcome, Failed) for r in m.searches if r.source == s)]
+    partly = [s for s in failed if s not in dead]
+    why = [f"{_join([_source_name(s) for s in dead])} could not be asked"] if dead else []
+    why += [f"{_join([_source_name(s) for s in partly])} did not answer every query"] if partly else []
+    return "; ".join([_ABSENT, *why])
 
 
 # --- sections ---
