@@ -457,9 +457,13 @@ def _not_retracted(state: _State) -> tuple[Check, ...]:
     asked, unnamed = [known[w] for w in admitted if w in known], sum(w not in known for w in admitted)
     silent = [s for s in asked if not s.answered]
     if silent:
-        why = "; ".join(dict.fromkeys(reason for s in silent for _, reason in s.silent))
+        why = "; ".join(dict.fromkeys(reason for s in silent for reason in s.unanswered))
         return (
-            Check("sources not retracted", State.NOT_RUN, f"about {len(silent)} of {len(asked)} admitted works nobody answered: {why}"),
+            Check(
+                "sources not retracted",
+                State.NOT_RUN,
+                f"about {len(silent)} of {len(asked)} admitted works those who would know did not answer: {why}",
+            ),
         )
     left_out = sum(bool(standing.STOPPING & set(s.flags)) for s in known.values())
     said = [f"{len(asked)} of {len(admitted)} admitted works asked about, none retracted or withdrawn"]

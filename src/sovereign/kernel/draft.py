@@ -438,7 +438,7 @@ def _uncertainties(m: Material, book: _Book) -> Section:
 def _standing(m: Material) -> list[str]:
     """Who was not asked or did not answer what became of the works, and which works were left out for what became of them."""
     lines = []
-    known = standings(m.flag_checks)
+    known = standings([*m.searches, *m.flag_checks])
     for a in m.admissions:
         stopping = sorted(STOPPING & set(a.paper.flags))
         if stopping and not a.admitted and a.score is not None:
@@ -452,7 +452,7 @@ def _standing(m: Material) -> list[str]:
     asked = [known[w] for w in admitted if w in known]
     silent = [s for s in asked if not s.answered]
     if silent:
-        why = _join(list(dict.fromkeys(reason.rstrip(".") for s in silent for _, reason in s.silent)))
+        why = _join(list(dict.fromkeys(reason.rstrip(".") for s in silent for reason in s.unanswered)))
         lines.append(f"Whether {len(silent)} of {len(asked)} admitted works were retracted or withdrawn is not known ({why}).")
     for source in dict.fromkeys(name for s in asked if s.answered for name, _ in s.silent):
         n = sum(source in dict(s.silent) for s in asked if s.answered)

@@ -57,7 +57,7 @@ FACTS = {
     "original": "no foreign words, own title",
     "flagged_sources": "cited works, or works that cited notes are about, that are retracted, withdrawn or superseded",
     "flagged_left_out": "works that bear on the question and were left out because they, or the works they are notes on, are retracted or withdrawn",
-    "unchecked_sources": "cited works about which nobody answered whether they were retracted; None when nobody was asked",
+    "unchecked_sources": "cited works of which those who would know did not say whether they were retracted; None when nobody was asked",
     "cost_usd": "money spent on models",
 }
 

@@ -1,6 +1,8 @@
 """What became of works, folded from a run's flag checks: retracted, clear, unknown to those asked, or nobody answered. Imports records; no station.
 
-A service's silence is never "not retracted": a work counts as answered for when somebody holds it, or when all who were asked say that they do not.
+A service's silence is never "not retracted": a work is answered for when somebody holds it, or all who were asked say that they do not, and when
+those whose word counts were not silent: Crossref (with Retraction Watch) for a publisher's DOI, DataCite for one that Crossref does not hold, arXiv
+for its own papers. OpenAlex repeats others; DataCite knows nothing of arXiv's withdrawals: their silence is told and no more.
 """
 
 from __future__ import annotations
@@ -25,8 +27,15 @@ class Standing:
     silent: tuple[tuple[str, str], ...] = ()
 
     @property
+    def unanswered(self) -> tuple[str, ...]:
+        """Why those whose word counts did not give it; when nobody holds the work, everybody's counts."""
+        count = {"crossref", "arxiv"} | ({"datacite"} if "crossref" in self.unknown_to else set())
+        held = self.flagged_by or self.held_by
+        return tuple(why for service, why in self.silent if service in count or not held)
+
+    @property
     def answered(self) -> bool:
-        return bool(self.flagged_by or self.held_by or (self.unknown_to and not self.silent))
+        return not self.unanswered
 
 
 def work_of(paper: Paper) -> str:
@@ -35,8 +44,15 @@ def work_of(paper: Paper) -> str:
 
 
 def standings(records: Iterable[SearchRecord]) -> dict[str, Standing]:
-    """Work -> standing; of several answers of one service about one work the last one counts."""
+    """Work -> standing, of the works that were asked about. Of several answers of one service about one work the last one counts; where it did
+    not answer, what it said of the work in a search does.
+    """
+    records = list(records)
     last = {(r.query, r.source): r.outcome for r in records if r.purpose == SearchRecord.FLAGS}
+    for r in records:
+        for paper in r.outcome.papers if r.finds and isinstance(r.outcome, Found) else ():
+            if isinstance(last.get((paper.paper_id, r.source)), Failed):
+                last[paper.paper_id, r.source] = Found((paper,))
     out: dict[str, Standing] = {}
     for work in dict.fromkeys(work for work, _ in last):
         said = {source: outcome for (about, source), outcome in last.items() if about == work}

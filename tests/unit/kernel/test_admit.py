@@ -85,12 +85,19 @@ def test_the_last_word_of_a_service_counts_and_silence_is_no_word() -> None:
         ([("crossref", down), ("crossref", held)], True),
         ([("crossref", down), ("openalex", Empty())], False),  # who does not hold it cannot speak for who does not answer
         ([("crossref", Empty()), ("openalex", Empty())], True),
-        ([("crossref", down), ("openalex", held)], True),
+        ([("crossref", down), ("openalex", held)], False),  # OpenAlex repeats what Crossref says
+        ([("crossref", held), ("openalex", down)], True),
+        ([("crossref", Empty()), ("datacite", down), ("openalex", held)], False),
+        ([("openalex", held), ("datacite", down), ("arxiv", held)], True),
+        ([("openalex", held), ("datacite", held), ("arxiv", down)], False),
     ]
     for said, answered in cases:
         (standing,) = standings([_flag_check(work, source, outcome) for source, outcome in said]).values()
         assert standing.answered is answered and standing.flags == (), said
     assert standings(_found(SMOES)) == {}
+    searched = SearchRecord("arxiv", "q", "comparators", Found((replace(SMOES, flags=("withdrawn",)),)))
+    (standing,) = standings([searched, _flag_check(work, "arxiv", down)]).values()
+    assert standing.answered and standing.flags == ("withdrawn",), "what arXiv said of the work in a search counts when its lookup failed"
 
 
 def test_the_order_of_the_answers_does_not_matter() -> None:

@@ -33,7 +33,7 @@ class Work:
     cites: tuple[int, ...] = ()  # numbers of works
     published: bool = False  # arXiv knows its publisher's DOI
     hidden: bool = False  # found by no search
-    retracted: bool = False  # as the registries of its publisher's DOI say it
+    retracted: bool = False  # as Crossref says it
     withdrawn: bool = False  # as arXiv says it
 
     @property
@@ -206,7 +206,7 @@ def _one(kind: str, work: Work | None) -> tuple[int, str, bytes]:
     if kind == "openalex":
         if work is None:
             return 404, "text/html", b"<!doctype html><title>404 Not Found</title>"
-        return 200, "application/json", json.dumps(openalex_work(work) | {"is_retracted": work.retracted}).encode()
+        return 200, "application/json", json.dumps(openalex_work(work)).encode()
     if kind == "crossref":
         if work is None:
             return 404, "text/plain", b"Resource not found."

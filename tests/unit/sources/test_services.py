@@ -185,7 +185,7 @@ def test_what_became_of_papers_is_asked_where_it_is_known(tmp_path: Path) -> Non
     ]
     third = papers[2].paper_id
     assert became(tmp_path / "calm", (gone, fine), papers) == {
-        (papers[0].paper_id, "openalex"): ("retracted",),
+        (papers[0].paper_id, "openalex"): (),
         (papers[0].paper_id, "crossref"): ("retracted",),
         (papers[1].paper_id, "openalex"): (),
         (papers[1].paper_id, "datacite"): (),
