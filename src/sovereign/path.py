@@ -143,7 +143,12 @@ def _gather(asked: Question, revision: int, state: _State, request: Request, hou
     """plan, search, admit, read, claims, verify and experiment: in a revision only for what was left uncovered."""
     queries: tuple[Query, ...] = do("plan", revision, tuple[Query, ...], lambda: _plan(asked, revision, state, house))
     state.queries += queries
-    state.searches += do("search", revision, tuple[SearchRecord, ...], lambda: _search(asked, queries, revision, state, request, house))
+    found_now: tuple[SearchRecord, ...] = do(
+        "search", revision, tuple[SearchRecord, ...], lambda: _search(asked, queries, revision, state, request, house)
+    )
+    state.searches += found_now
+    if near := {r.query for r in found_now if r.purpose == SearchRecord.NEIGHBOURS}:
+        state.acted.append(f"followed the citations of {len(near)} work(s)")
     state.admissions = do("admit", revision, tuple[Admission, ...], lambda: _admit(asked, state, request))
     state.readings = do("read", revision, tuple[Reading, ...], lambda: _read(state, house))
     sources = _sources(state, house)

@@ -97,8 +97,10 @@ def add_to_library(ws: Workspace, settings: Settings, paths: Sequence[str], prog
     """Files and folders, and arXiv ids or DOIs over the live sources. Indexes afterwards."""
     local = [Path(p) for p in paths if Path(p).exists() or not _is_identifier(p)]
     report = intake.add(local, ws.library, limits=limits_of(settings), workers=2, progress=progress)
-    for text in (p for p in paths if not Path(p).exists() and _is_identifier(p)):
-        _add_by_identifier(ws, settings, text, report)
+    if named := [p for p in paths if not Path(p).exists() and _is_identifier(p)]:
+        held = live(ws, settings)
+        for text in named:
+            _add_by_identifier(ws, settings, held, text, report)
     ws.append_event(
         None, "library_added", {"what": [str(p) for p in paths], "papers": report.new_papers, "documents": report.new_documents}
     )
@@ -112,11 +114,10 @@ def _is_identifier(text: str) -> bool:
     return identity.parse_arxiv_id(text) is not None or identity.parse_doi(text) is not None
 
 
-def _add_by_identifier(ws: Workspace, settings: Settings, text: str, report: intake.Report) -> None:
+def _add_by_identifier(ws: Workspace, settings: Settings, held: Services, text: str, report: intake.Report) -> None:
     from sovereign.records import Failed, Found
     from sovereign.store.library import Addition
 
-    held = live(ws, settings)
     outcome = asyncio.run(held.lookup(text))
     if isinstance(outcome, Failed):
         report.skip(text, f"could not be looked up: {outcome.reason}")

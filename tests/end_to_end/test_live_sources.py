@@ -64,6 +64,37 @@ def test_an_uncovered_facet_sends_a_revision_after_the_citations(tmp_path: Path)
     assert any(f["paper"] == HIDDEN for f in body["flag_checks"]), "what a revision brings is asked about too"
 
 
+def test_the_second_hearing_hears_what_the_revision_did(tmp_path: Path) -> None:
+    body, _, _ = asked(tmp_path / "home")
+    first, second = body["tribunal"]["hearings"]
+    assert first["acted"] == [] and second["acted"][-1] == "followed the citations of 3 work(s)"
+
+
+class Killed(Exception):
+    """In place of a power cut: nothing that happens inside a run raises it."""
+
+
+@pytest.mark.parametrize("station", ["admit", "read", "draft"])
+def test_a_run_stopped_after_its_search_asks_nobody_again(tmp_path: Path, station: str) -> None:
+    def stop(at: str, state: str) -> None:
+        if (at, state) == (station, "started"):
+            raise Killed
+
+    def printed(home: Path, progress: Callable[[str, str], None]) -> tuple[dict[str, bytes], list[str]]:
+        with live_services(home, revision_rounds=0) as (settings, server):
+            try:
+                result = wiring.ask(settings, QUESTION, progress=progress)
+            except Killed:
+                with wiring.workspace(settings) as ws:
+                    (row,) = ws.runs.list()
+                result = wiring.resume(settings, row.run_id)
+        return {n: p.read_bytes() for n, p in result.files.items()}, [s.path for s in server.seen if not s.path.startswith("/text/")]
+
+    calm, once = printed(tmp_path / "calm", lambda *_: None)
+    resumed, again = printed(tmp_path / "stopped", stop)
+    assert resumed == calm and sorted(again) == sorted(once)
+
+
 def test_without_a_revision_nobody_is_asked_for_citations(tmp_path: Path) -> None:
     body, _, _ = asked(tmp_path / "home", revision_rounds=0)
     assert HIDDEN not in {s["id"] for s in body["sources"]}

@@ -146,6 +146,21 @@ def test_who_waits_for_a_service_that_cannot_be_reached_waits_no_longer(tmp_path
     assert outcomes == [Failed(f"{label} cannot be reached", "unreachable", None)] * 4
 
 
+def test_a_host_that_opens_no_connection_is_tried_once(tmp_path: Path) -> None:
+    tries: list[str] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        tries.append(request.url.path)
+        assert request.extensions["timeout"]["connect"] == 5.0 < request.extensions["timeout"]["read"] == 20.0
+        raise httpx.ConnectTimeout("nobody there")
+
+    time = FakeTime()
+    (source,) = sources.build(
+        ["openalex"], settings_for(tmp_path), transport=answering(respond), state_dir=tmp_path, clock=time.clock, sleep=time.sleep
+    )
+    assert ask(source) == Failed("OpenAlex cannot be reached", "unreachable", None) == ask(source, "another") and len(tries) == 1
+
+
 def test_a_refused_connection_is_tried_once_more_without_a_new_turn(tmp_path: Path) -> None:
     tries: list[str] = []
 
