@@ -1,6 +1,6 @@
 """Live sources against a local server that misbehaves, and identity without identifiers on recorded responses.
 
-    python benchmarks/sources.py [parallel] [storm] [asks] [identity]
+    python benchmarks/sources.py [parallel] [storm] [asks] [unreachable] [identity]
 
 Without names everything is run (the asks take some ten seconds each; the rest about 20 s; the recordings in ../shared/data/api_fixtures are used
 when they are there). With names the other parts keep what the result file says.
@@ -9,7 +9,9 @@ when they are there). With names the other parts keep what the result file says.
 2. storm: 40 seeds, three services, four queries each, every request failing with probability 0.3: same works found, or failure named?
 3. asks: 20 seeds, each a complete `ask` over three services with revision, citations, flag checks and full texts, every request failing with
    probability 0.3: same papers admitted as without faults, or does the draft name what is missing?
-4. identity: pairs of records from different services that share a DOI or arXiv id; how many does title + author + year alone join, and how
+4. unreachable: four queries at three services that refuse connections, or whose names do not resolve, at the services' own pace: seconds until all
+   twelve are given up.
+5. identity: pairs of records from different services that share a DOI or arXiv id; how many does title + author + year alone join, and how
    many pairs with different identifiers does it join wrongly?
 Prints one JSON document last; the same goes to benchmarks/results/sources.json.
 """
@@ -39,7 +41,7 @@ from test_storm import QUERIES, THREE, found_by  # noqa: E402
 
 from sovereign import sources  # noqa: E402
 from sovereign.identity import _same_identifier, identifiers, is_preprint_doi, same_work  # noqa: E402
-from sovereign.records import Found, Paper, Query  # noqa: E402
+from sovereign.records import Failed, Found, Paper, Query  # noqa: E402
 
 DELAYS_S = {"arxiv": 0.3, "s2": 0.5, "openalex": 0.7}
 REPEATS, SEEDS, ASKS, RATE = 7, 40, 20, 0.3
@@ -130,6 +132,28 @@ def asks() -> dict[str, Any]:
     }
 
 
+def unreachable() -> dict[str, Any]:
+    """Ports where nobody listens, and names that RFC 2606 keeps from existing; real clock, real pauses."""
+    bases = {"refused": "http://127.0.0.1:9", "no_such_name": "http://sources.invalid"}
+    out = {}
+    for label, base in bases.items():
+        taken = []
+        for _ in range(REPEATS):
+            with tempfile.TemporaryDirectory() as folder:
+                settings = settings_for(Path(folder), base, arxiv_interval_s=3.0)
+                built = sources.build(THREE, settings, state_dir=Path(folder) / "state")
+
+                async def all_at_once(built: list[Any] = built) -> list[Any]:
+                    return list(await asyncio.gather(*(s.search(q, 5) for s in built for q in QUERIES)))
+
+                began = time.perf_counter()
+                outcomes = asyncio.run(all_at_once())
+                taken.append(time.perf_counter() - began)
+            assert all(isinstance(o, Failed) and o.failure == "unreachable" for o in outcomes), outcomes
+        out[label] = {"median_s": round(statistics.median(taken), 2), "min_s": round(min(taken), 2), "max_s": round(max(taken), 2)}
+    return {"repeats": REPEATS, **out}
+
+
 def identity() -> dict[str, Any] | None:
     if not SHARED.is_dir():
         return None
@@ -177,7 +201,7 @@ def bare(paper: Paper) -> Paper:
     return replace(paper, paper_id=own, arxiv_id=None, doi=None, url=None, version=None)
 
 
-PARTS = {"parallel": parallel, "storm": storm, "asks": asks, "identity": identity}
+PARTS = {"parallel": parallel, "storm": storm, "asks": asks, "unreachable": unreachable, "identity": identity}
 
 
 if __name__ == "__main__":
