@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from sovereign.records import Found, Paper
 from sovereign.settings import Settings
-
-if TYPE_CHECKING:
-    from sovereign.sources import Services
 
 Asked = tuple[dict[str, tuple[str, ...]], list[tuple[str, str]], int]
 
@@ -23,16 +19,10 @@ def ask(papers: Mapping[str, Paper], settings: Settings) -> Asked:
 
 
 async def _ask(papers: Mapping[str, Paper], settings: Settings) -> Asked:
+    from sovereign.identity import parse_arxiv_id
     from sovereign.sources import services
 
     live = services(settings, state_dir=settings.home)
-    async with live.http.together():
-        return await _each(papers, live)
-
-
-async def _each(papers: Mapping[str, Paper], live: Services) -> Asked:
-    from sovereign.identity import parse_arxiv_id
-
     flags: dict[str, tuple[str, ...]] = {}
     unchecked: list[tuple[str, str]] = []
     checked = 0

@@ -79,14 +79,6 @@ class Services:
         found = next((o for o in second.values() if isinstance(o, Found)), None)
         return found or next((o for o in (first, *second.values()) if isinstance(o, Failed)), Empty())
 
-    async def neighbours(self, paper_id: str, limit: int = 100) -> SearchOutcome:
-        """References and citations, one hop: Semantic Scholar, else OpenAlex. Failed only when neither answered."""
-        first = await self.semantic_scholar.neighbours(paper_id, limit)
-        if isinstance(first, Found):
-            return first
-        second = await self.openalex.neighbours(paper_id, limit)
-        return first if isinstance(first, Failed) and not isinstance(second, Found) else second
-
     async def _registered(self, doi: str) -> list[tuple[str, SearchOutcome]]:
         """What the registries say of a DOI: Crossref, and DataCite where Crossref does not hold it. (service, outcome), in the order asked."""
         if doi.startswith(ARXIV_DOI):

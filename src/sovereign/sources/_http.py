@@ -167,7 +167,7 @@ class Http:
         self.jitter = jitter or random.Random().random
         self._transport = _Shared(transport) if transport is not None else None
         self._tls: ssl.SSLContext | None = None
-        self._broken: dict[str, tuple[float, SourceFailed]] = {}
+        self._broken: dict[str, tuple[float, SourceFailed]] = {}  # by door: what a service's one host refuses, another may give
         self._slower: dict[str, float] = {}  # intervals that a service announced and that are longer than ours
         self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[bool, httpx.AsyncClient]] = weakref.WeakKeyDictionary()
         self._waiting: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, set[asyncio.Event]]] = weakref.WeakKeyDictionary()
@@ -285,7 +285,7 @@ class Http:
 
     async def _rest(self, service: Service, wait_s: float) -> None:
         """Until the slot has come, or until the service has been given up: then nobody needs to wait for it any longer."""
-        waiting = self._waiting.setdefault(asyncio.get_running_loop(), {}).setdefault(service.name, set())
+        waiting = self._waiting.setdefault(asyncio.get_running_loop(), {}).setdefault(_door(service), set())
         given_up = asyncio.Event()
         waiting.add(given_up)
         ways = [asyncio.ensure_future(self.sleep(wait_s)), asyncio.ensure_future(given_up.wait())]
@@ -361,8 +361,8 @@ class Http:
     async def _note_failure(self, service: Service, error: SourceFailed) -> None:
         now = self.clock()
         if error.kind in HARD:
-            self._broken[service.name] = (now + max(COOL_OFF_S, error.retry_after_s or 0.0), error)
-            for given_up in self._waiting.get(asyncio.get_running_loop(), {}).get(service.name, ()):
+            self._broken[_door(service)] = (now + max(COOL_OFF_S, error.retry_after_s or 0.0), error)
+            for given_up in self._waiting.get(asyncio.get_running_loop(), {}).get(_door(service), ()):
                 given_up.set()
         try:
             await self._state(self.budget.failed, service.policy.name, now, error.kind, error.message)
@@ -370,7 +370,7 @@ class Http:
             return  # the failure itself is what the caller must hear about
 
     def _refuse_broken(self, service: Service) -> None:
-        until, error = self._broken.get(service.name, (0.0, None))
+        until, error = self._broken.get(_door(service), (0.0, None))
         if error is None or self.clock() >= until:
             return
         raise SourceFailed(
@@ -547,6 +547,11 @@ class _Call:
 def _budget_name(service: Service, call: _Call) -> str:
     """One budget per service; open full text has one per host, since its hosts are strangers to each other."""
     return service.policy.name if service.policy.hosts else f"{service.policy.name}:{urlsplit(call.url).hostname}"
+
+
+def _door(service: Service) -> str:
+    """One service at one host: arXiv's query interface and its texts have different ones."""
+    return f"{service.name} {urlsplit(service.base).netloc}"
 
 
 def _origin(parts: Any) -> tuple[str, str, int | None]:

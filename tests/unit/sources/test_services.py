@@ -108,27 +108,26 @@ def graph(request: httpx.Request) -> httpx.Response:
 
 def test_neighbours_are_references_and_citations_each_once(tmp_path: Path) -> None:
     everything, seen = services(tmp_path, graph)
-    outcome = asyncio.run(everything.neighbours(PAPER.paper_id))
+    outcome = asyncio.run(everything.semantic_scholar.neighbours(PAPER.paper_id, 100))
     assert isinstance(outcome, Found) and [p.title for p in outcome.papers] == [w.title for w in LITERATURE[1:5]]
     assert f"/paper/ARXIV:{WORK.arxiv_id}/references" in seen[0].url.path
 
 
-def test_neighbours_fall_back_to_openalex_and_name_the_first_failure(tmp_path: Path) -> None:
+def test_neighbours_at_openalex_are_asked_by_its_own_ids_and_an_outage_is_named(tmp_path: Path) -> None:
     def respond(request: httpx.Request) -> httpx.Response:
-        if "semanticscholar" in request.url.host:
-            return httpx.Response(429)
         if request.url.path.startswith("/works/"):
             return httpx.Response(200, json=openalex_work(WORK) | {"referenced_works": ["https://openalex.org/W1002"]})
         chosen = LITERATURE[1:2] if "openalex:" in request.url.params["filter"] else LITERATURE[3:4]
         return httpx.Response(200, json={"meta": {"count": 1}, "results": [openalex_work(w) for w in chosen]})
 
     everything, seen = services(tmp_path, respond)
-    outcome = asyncio.run(everything.neighbours(PAPER.paper_id))
+    outcome = asyncio.run(everything.openalex.neighbours(PAPER.paper_id, 100))
     assert isinstance(outcome, Found) and [p.title for p in outcome.papers] == [LITERATURE[1].title, LITERATURE[3].title]
     assert {r.url.params.get("filter") for r in seen if r.url.path == "/works"} == {"openalex:W1002", "cites:W1001"}
     silent, _ = services(tmp_path / "silent", lambda r: httpx.Response(429))
-    failed = asyncio.run(silent.neighbours(PAPER.paper_id))
-    assert failed == Failed("Semantic Scholar did not answer (429)", "rate_limited", None)
+    for source in (silent.semantic_scholar, silent.openalex):
+        failed = asyncio.run(source.neighbours(PAPER.paper_id, 100))
+        assert failed == Failed(f"{source.service.label} did not answer (429)", "rate_limited", None)
 
 
 def flagged(openalex: dict[str, Any] | int, crossref: dict[str, Any] | int) -> Callable[[httpx.Request], httpx.Response]:
@@ -254,6 +253,23 @@ def test_full_text_comes_in_the_order_html_source_pdf(tmp_path: Path) -> None:
     assert isinstance(other, sources.Missed) and "not an allowed host" in other.outcome.reason
     assert [u for u, _ in kept] == [source.url, pdf.url]
     assert sum(time.slept) >= 6, "arXiv's three seconds count for full texts too"
+
+
+def test_full_texts_are_asked_for_after_the_query_interface_gave_out(tmp_path: Path) -> None:
+    """Guards: arXiv's search over its limit, and every paper read as an abstract for it. The three seconds between requests hold all the same."""
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "export.arxiv.org":
+            return httpx.Response(429)
+        return httpx.Response(200, text="<html><body>Paper</body></html>")
+
+    everything, seen = services(tmp_path, respond)
+    assert isinstance(asyncio.run(everything.arxiv.search(Query("test", "x"), 5)), Failed)
+    asked = len(seen)
+    html, source, pdf, *_ = bodies(everything, PAPER)
+    assert isinstance(html, sources.Fetched) and isinstance(pdf, sources.Fetched)
+    assert isinstance(source, sources.Missed), "e-prints lie at the host that gave out"
+    assert [r.url.host for r in seen[asked:]] == ["arxiv.org", "arxiv.org"]
 
 
 def test_a_caller_who_has_read_one_body_costs_no_more_requests(tmp_path: Path) -> None:
