@@ -81,7 +81,7 @@ def ask(
 ) -> Result:
     """The main job: a draft in which every sentence leads to its evidence. Blocks until the run waits for its owner.
 
-    `sources`: local, arxiv, semantic_scholar, openalex, crossref; None takes the settings'. `library`: files, folders, arXiv ids or DOIs to add
+    `sources`: local, arxiv, semantic_scholar, openalex, crossref, datacite; None takes the settings'. `library`: files, folders, arXiv ids or DOIs to add
     first. `lab`: off, smoke, standard or gpu. Raises QuestionRefused, UnknownName, NotFound, WorkspaceUnusable (bad input) or OutsideFailed; a run
     that was killed goes on with `sovereign runs resume`.
     """

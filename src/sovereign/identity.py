@@ -279,7 +279,7 @@ def _is_preprint(paper: Paper) -> bool:
 # --- merging ---
 
 # Whose word counts when several describe one work: the archive that holds it, the registry, then the aggregators; others by name.
-SOURCE_RANK = ("arxiv", "crossref", "openalex", "semantic_scholar", "local")
+SOURCE_RANK = ("arxiv", "crossref", "datacite", "openalex", "semantic_scholar", "local")
 _ONE_OF = ("title", "authors", "year", "abstract", "venue", "url", "published", "categories", "about")
 _ALL_OF = ("names", "flags", "references", "full_text_urls")
 

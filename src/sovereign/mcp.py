@@ -98,7 +98,7 @@ def _tools(server: Any, tools: Tools, reads: Any, writes: Any) -> None:
     @server.tool(annotations=writes)  # type: ignore[untyped-decorator]
     async def ask(
         question: Annotated[str, Field(description="The research question, at most 2000 characters.")],
-        sources: Annotated[list[str] | None, Field(description="local, arxiv, semantic_scholar, openalex, crossref.")] = None,
+        sources: Annotated[list[str] | None, Field(description="local, arxiv, semantic_scholar, openalex, crossref, datacite.")] = None,
         lab: Annotated[str | None, Field(description="off, smoke, standard or gpu.")] = None,
     ) -> dict[str, Any]:
         """Researches a question and drafts a short paper in which every sentence leads to its evidence. Takes seconds to minutes."""

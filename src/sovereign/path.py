@@ -13,13 +13,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sovereign import seal
 from sovereign.errors import IntegrityBroken, SovereignError
-from sovereign.kernel import admit, assist, claims, draft, experiment, plan, policy, question, read, search, tribunal, verify
-from sovereign.ports import Bench, Clock, Model, Source, Verifier
+from sovereign.kernel import admit, assist, claims, draft, experiment, plan, policy, question, read, search, standing, tribunal, verify
+from sovereign.ports import Bench, Clock, Model, Registry, Source, Verifier
 from sovereign.records import (
     Admission,
     Check,
@@ -32,6 +33,7 @@ from sovereign.records import (
     Foreseen,
     Found,
     Hearing,
+    Paper,
     PolicyDecision,
     Query,
     Question,
@@ -61,6 +63,7 @@ STATIONS = (
 )
 OUTSIDE = ("search", "read", "predict", "experiment")  # what these stations bring is taken from the record on replay
 VERSION = "path-1"
+NEIGHBOURS_OF = 3  # works per revision whose citations are followed: two to three requests each, at a service's own pace
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ class House:
     prompts: Mapping[str, str] = field(default_factory=dict)
     answers: Mapping[str, str] = field(default_factory=dict)  # key -> blob of every answer of the model; grows while it is asked
     progress: Callable[[str, str], None] = lambda _station, _state: None
+    registry: Registry | None = None  # says what became of papers; None where no live source is in use
+    together: Callable[[], AbstractAsyncContextManager[None]] = nullcontext  # around requests that may share their connections
 
 
 Event = tuple[str, Mapping[str, Any]]
@@ -138,7 +143,12 @@ def _gather(asked: Question, revision: int, state: _State, request: Request, hou
     """plan, search, admit, read, claims, verify and experiment: in a revision only for what was left uncovered."""
     queries: tuple[Query, ...] = do("plan", revision, tuple[Query, ...], lambda: _plan(asked, revision, state, house))
     state.queries += queries
-    state.searches += do("search", revision, tuple[SearchRecord, ...], lambda: _search(queries, request, house))
+    found_now: tuple[SearchRecord, ...] = do(
+        "search", revision, tuple[SearchRecord, ...], lambda: _search(asked, queries, revision, state, request, house)
+    )
+    state.searches += found_now
+    if near := {r.query for r in found_now if r.purpose == SearchRecord.NEIGHBOURS}:
+        state.acted.append(f"followed the citations of {len(near)} work(s)")
     state.admissions = do("admit", revision, tuple[Admission, ...], lambda: _admit(asked, state, request))
     state.readings = do("read", revision, tuple[Reading, ...], lambda: _read(state, house))
     sources = _sources(state, house)
@@ -167,15 +177,51 @@ def _plan(asked: Question, revision: int, state: _State, house: House) -> tuple[
     return queries, [("planned", {"queries": [q.text for q in queries]})]
 
 
-def _search(queries: Sequence[Query], request: Request, house: House) -> tuple[tuple[SearchRecord, ...], list[Event]]:
-    records = asyncio.run(search.search(queries, house.sources, limit=request.results_per_query, deadline_s=house.search_deadline_s))
-    return records, [("searched", _told(r)) for r in records]
+def _search(
+    asked: Question, queries: Sequence[Query], revision: int, state: _State, request: Request, house: House
+) -> tuple[tuple[SearchRecord, ...], list[Event]]:
+    """All that comes from outside before reading: hits, in a revision the neighbours of what was admitted, and what became of the works."""
+
+    async def outside() -> tuple[SearchRecord, ...]:
+        limit, deadline_s = request.results_per_query, house.search_deadline_s
+        async with house.together():
+            found = await search.search(queries, house.sources, limit=limit, deadline_s=deadline_s)
+            if revision:
+                found += await search.neighbours(_seeds(state), house.sources, limit=limit, deadline_s=deadline_s)
+            return found + await _became(asked, [*state.searches, *found], request, house)
+
+    records = asyncio.run(outside())
+    return records, [("searched" if r.finds else "flags_asked", _told(r)) for r in records]
+
+
+def _seeds(state: _State) -> list[str]:
+    """The best admitted works whose neighbours no earlier round has asked for; a note stands for the work it is about."""
+    known = {r.query for r in state.searches if r.purpose == SearchRecord.NEIGHBOURS and not isinstance(r.outcome, Failed)}
+    works = dict.fromkeys(standing.work_of(a.paper) for a in state.admissions if a.admitted)
+    return [w for w in works if w not in known and not w.startswith(("file:", "note:", "title:"))][:NEIGHBOURS_OF]
+
+
+async def _became(asked: Question, records: Sequence[SearchRecord], request: Request, house: House) -> tuple[SearchRecord, ...]:
+    """Asks about every work that the relevance gate would admit, until it admits none that was not asked about: a stopped one makes room."""
+    if house.registry is None:
+        return ()
+    done = {w for w, s in standing.standings(records).items() if s.answered}
+    out: tuple[SearchRecord, ...] = ()
+    while True:
+        admitted = [a.paper for a in admit.admit(asked, [*records, *out], at_most=request.max_admitted) if a.admitted]
+        works = {w: p if p.about is None else Paper(p.about, p.title) for p in reversed(admitted) if (w := standing.work_of(p)) not in done}
+        if not works:
+            return out
+        done |= set(works)
+        out += await search.flags(list(works.values()), house.registry)
 
 
 def _told(r: SearchRecord) -> dict[str, Any]:
     told: dict[str, Any] = {"source": r.source, "query": r.query, "outcome": r.outcome.kind}
-    if isinstance(r.outcome, Found):
+    if isinstance(r.outcome, Found) and r.finds:
         told["hits"] = [p.paper_id for p in r.outcome.papers]
+    if isinstance(r.outcome, Found) and not r.finds:
+        told["flags"] = sorted({f for p in r.outcome.papers for f in p.flags})
     if isinstance(r.outcome, Failed):
         told["reason"] = r.outcome.reason
     return told
@@ -285,6 +331,7 @@ def _policy(
         hearing,
         checks,
         state.executed.trials,
+        searches=state.searches,
     )
     decision = policy.decide(known, policy.parse(house.policy_text), policy_sha256=policy.fingerprint(house.policy_text))
     return decision, [
@@ -324,10 +371,11 @@ def _material(asked: Question, state: _State, house: House) -> draft.Material:
         if s.document.suspicious
     ]
     return draft.Material(
-        asked, tuple(state.searches), state.admissions, state.readings, state.claims, state.rulings, state.executed.trials, state.executed.bears_on,
+        asked, tuple(r for r in state.searches if r.finds), state.admissions, state.readings, state.claims, state.rulings, state.executed.trials,
+        state.executed.bears_on,
         tuple(c.claim_id for c in state.claims if claims.is_absence(c.text) and not claims.is_caution(c)),
         tuple(c.claim_id for c in state.claims if claims.is_caution(c)), tuple(sorted(state.dropped)), tuple(dict.fromkeys(notes))[:8],
-        tuple(dict.fromkeys(c for c in state.executed.checks)),
+        tuple(dict.fromkeys(c for c in state.executed.checks)), tuple(r for r in state.searches if not r.finds),
     )  # fmt: skip
 
 
@@ -341,7 +389,7 @@ def _dossier(asked: Question, written: Draft, state: _State, house: House) -> tr
         state.rulings,
         state.admissions,
         state.readings,
-        tuple(state.searches),
+        tuple(r for r in state.searches if r.finds),
         documents,
         state.executed.trials,
         absences,
@@ -388,19 +436,46 @@ def _checks(asked: Question, state: _State, hearing: Hearing) -> tuple[Check, ..
         out.append(Check("claims verified", State.NOT_RUN, "no claim was found, so none could be verified"))
     else:
         out.append(Check("claims verified", State.PASSED, f"{len(state.rulings)} claims"))
-    failed = sorted({r.source for r in state.searches if isinstance(r.outcome, Failed)})
-    answered = sorted({r.source for r in state.searches} - set(failed))
-    if failed and not answered:
-        out.append(Check("literature searched", State.NOT_RUN, f"no source answered: {', '.join(failed)}"))
+    searches = [r for r in state.searches if r.finds]
+    outcomes = {s: [r.outcome for r in searches if r.source == s] for s in sorted({r.source for r in searches})}
+    failures = {s: sum(isinstance(o, Failed) for o in each) for s, each in outcomes.items()}
+    answered = [s for s in outcomes if failures[s] < len(outcomes[s])]
+    dead = [s for s in outcomes if s not in answered]
+    if dead and not answered:
+        out.append(Check("literature searched", State.NOT_RUN, f"no source answered: {', '.join(dead)}"))
     else:
-        out.append(
+        said = [
+            f"{', '.join(answered)} answered",
+            *(f"{s} not to {failures[s]} of {len(outcomes[s])} queries" for s in answered if failures[s]),
+        ]
+        said += [f"{', '.join(dead)} did not"] if dead else []
+        out.append(Check("literature searched", State.PASSED, "; ".join(said)))
+    return (*out, *_not_retracted(state), *state.executed.checks)
+
+
+def _not_retracted(state: _State) -> tuple[Check, ...]:
+    """Whether the admitted works were asked about; nothing where no registry was in use."""
+    known = standing.standings(state.searches)
+    if not known:
+        return ()
+    admitted = dict.fromkeys(standing.work_of(a.paper) for a in state.admissions if a.admitted)
+    asked, unnamed = [known[w] for w in admitted if w in known], sum(w not in known for w in admitted)
+    silent = [s for s in asked if not s.answered]
+    if silent:
+        why = "; ".join(dict.fromkeys(reason for s in silent for reason in s.unanswered))
+        return (
             Check(
-                "literature searched",
-                State.PASSED,
-                f"{', '.join(answered)} answered" + (f"; {', '.join(failed)} did not" if failed else ""),
-            )
+                "sources not retracted",
+                State.NOT_RUN,
+                f"about {len(silent)} of {len(asked)} admitted works those who would know did not answer: {why}",
+            ),
         )
-    return (*out, *state.executed.checks)
+    left_out = sum(bool(standing.STOPPING & set(s.flags)) for s in known.values())
+    said = [f"{len(asked)} of {len(admitted)} admitted works asked about, none retracted or withdrawn"]
+    said += [f"{left_out} retracted or withdrawn left out"] if left_out else []
+    said += [f"{n} unknown to those asked"] if (n := sum(not s.held_by and not s.flagged_by for s in asked)) else []
+    said += [f"{unnamed} without a DOI or an arXiv id"] if unnamed else []
+    return (Check("sources not retracted", State.PASSED, "; ".join(said)),)
 
 
 # --- doing, recalling and replaying steps ---

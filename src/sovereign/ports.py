@@ -21,6 +21,25 @@ class Source(Protocol):
 
 
 @runtime_checkable
+class Linked(Protocol):
+    """A source that knows what a paper cites and what cites it."""
+
+    async def neighbours(self, paper_id: str, limit: int) -> SearchOutcome:
+        """At most `limit` in each direction, one hop. Never raises for an outage: that is Failed."""
+        ...
+
+
+@runtime_checkable
+class Registry(Protocol):
+    """Those who know what became of papers: retracted, withdrawn, superseded."""
+
+    async def became(self, papers: Sequence[Paper]) -> Sequence[tuple[str, str, SearchOutcome]]:
+        """(paper_id, service, what it says) per paper with an identifier and service asked; flags stand in the papers found. Never raises for outages, and
+        ends in bounded time by itself."""
+        ...
+
+
+@runtime_checkable
 class Reader(Protocol):
     """Turns bytes of one format into a Document."""
 

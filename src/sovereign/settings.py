@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     default_library: bool = Field(True, description="whether the reading notes that ship with the package are part of the library")
     offline: bool = Field(False, description="never open a network connection")
     http_timeout_s: float = Field(20.0, gt=0, le=300)
+    http_cache_mib: int = Field(512, ge=1, description="size of the answers kept in http_cache; those used least recently go first")
     search_deadline_s: float = Field(60.0, gt=0, description="total for all live sources of one question")
     results_per_query: int = Field(20, ge=1, le=200)
     arxiv_base: str = "https://export.arxiv.org/api/query"
@@ -50,6 +51,7 @@ class Settings(BaseSettings):
     openalex_base: str = "https://api.openalex.org"
     openalex_key: SecretStr | None = None
     crossref_base: str = "https://api.crossref.org"
+    datacite_base: str = "https://api.datacite.org"
     contact_email: str = Field("", description="sent to services that ask for one, only when set")
 
     model: str = Field("", description="empty: no language model; scripted; openai:NAME; anthropic:NAME; ollama:NAME; nim:NAME")

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sovereign import intake, path, seal
 from sovereign.errors import Busy, Interrupted, NotFound, SourceFailed, SovereignError, UnknownName, Unreadable
@@ -26,6 +26,9 @@ from sovereign.settings import Settings
 from sovereign.store.index import LibraryIndex
 from sovereign.store.runs import RunRow
 from sovereign.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from sovereign.sources import Services
 
 LOCAL = "local"
 NOTES = Path(__file__).with_name("library") / "notes"
@@ -94,8 +97,10 @@ def add_to_library(ws: Workspace, settings: Settings, paths: Sequence[str], prog
     """Files and folders, and arXiv ids or DOIs over the live sources. Indexes afterwards."""
     local = [Path(p) for p in paths if Path(p).exists() or not _is_identifier(p)]
     report = intake.add(local, ws.library, limits=limits_of(settings), workers=2, progress=progress)
-    for text in (p for p in paths if not Path(p).exists() and _is_identifier(p)):
-        _add_by_identifier(ws, settings, text, report)
+    if named := [p for p in paths if not Path(p).exists() and _is_identifier(p)]:
+        held = live(ws, settings)
+        for text in named:
+            _add_by_identifier(ws, settings, held, text, report)
     ws.append_event(
         None, "library_added", {"what": [str(p) for p in paths], "papers": report.new_papers, "documents": report.new_documents}
     )
@@ -109,15 +114,11 @@ def _is_identifier(text: str) -> bool:
     return identity.parse_arxiv_id(text) is not None or identity.parse_doi(text) is not None
 
 
-def _add_by_identifier(ws: Workspace, settings: Settings, text: str, report: intake.Report) -> None:
+def _add_by_identifier(ws: Workspace, settings: Settings, held: Services, text: str, report: intake.Report) -> None:
     from sovereign.records import Failed, Found
-    from sovereign.sources import services
     from sovereign.store.library import Addition
 
-    async def ask() -> Any:
-        return await services(settings, state_dir=settings.home, keep=keeper(ws)).lookup(text)
-
-    outcome = asyncio.run(ask())
+    outcome = asyncio.run(held.lookup(text))
     if isinstance(outcome, Failed):
         report.skip(text, f"could not be looked up: {outcome.reason}")
         return
@@ -125,13 +126,11 @@ def _add_by_identifier(ws: Workspace, settings: Settings, text: str, report: int
         report.skip(text, "no source knows this identifier")
         return
     paper = outcome.papers[0]
-    shelf = LibraryShelf(ws, settings, live=True)
-    try:
-        fetched = shelf.fetch(paper)
-    except (SourceFailed, Unreadable) as exc:
-        report.skip(text, f"only its abstract was added: {exc.line()}")
-        fetched = None
-    digest = fetched[0] if fetched else shelf.abstract(paper)
+    shelf = LibraryShelf(ws, settings, held)
+    fetched = shelf.fetch([paper]).get(paper.paper_id)
+    if isinstance(fetched, (SourceFailed, Unreadable)):
+        report.skip(text, f"only its abstract was added: {fetched.line()}")
+    digest = fetched[0] if isinstance(fetched, tuple) else shelf.abstract(paper)
     added = ws.library.add([Addition(paper, ws.library.document(digest) if digest else None, text)])
     report.new_papers += added.new_papers
     report.new_documents += added.new_documents
@@ -147,43 +146,57 @@ def keeper(ws: Workspace) -> Callable[[str, bytes], None]:
     return keep
 
 
+def live(ws: Workspace, settings: Settings) -> Services:
+    """All live services of one run or command: one budget, one cache, one memory of who failed."""
+    from sovereign.sources import services
+
+    return services(settings, state_dir=settings.home, keep=keeper(ws))
+
+
 @dataclass(frozen=True)
 class LibraryShelf:
-    """Satisfies kernel.read.Shelf: the library first, then the live full texts, then the abstract."""
+    """Satisfies kernel.read.Shelf: the library first, then the live full texts, then the abstract. `services` None: nothing is fetched."""
 
     ws: Workspace
     settings: Settings
-    live: bool
+    services: Services | None
 
     def documents(self, paper: Paper) -> Sequence[tuple[str, Basis]]:
         return self.ws.library.documents_of(paper.paper_id)
 
-    def fetch(self, paper: Paper) -> tuple[str, Basis] | None:
-        """The first full text that can be read. Raises SourceFailed or Unreadable with the last reason when every offered one failed."""
-        if not self.live or self.settings.offline:
-            return None
-        from sovereign.sources import services
-        from sovereign.sources.full_text import Missed
+    def fetch(self, papers: Sequence[Paper]) -> Mapping[str, tuple[str, Basis] | SourceFailed | Unreadable]:
+        """Of each paper the first full text that can be read, else the last reason why none could. Downloads go on while one text is read."""
+        held = self.services
+        if held is None or self.settings.offline:
+            return {}
 
-        async def first() -> tuple[str, Basis] | None:
-            trouble: SovereignError | None = None
-            held = services(self.settings, state_dir=self.settings.home, keep=keeper(self.ws))
-            async for item in held.fetch_full_text(paper):
-                if isinstance(item, Missed):
-                    why = item.outcome.reason if item.outcome.kind == "failed" else "there is no such text"
-                    trouble = SourceFailed(f"{item.url}: {why}.", source="full text", kind="unreachable")
-                    continue
-                try:
-                    document = read_bounded(item.body, filename=item.filename, limits=limits_of(self.settings))
-                except Unreadable as exc:
-                    trouble = exc
-                    continue
-                return self.ws.blobs.put(seal.canonical(document)), document.basis
-            if trouble is not None:
-                raise trouble
-            return None
+        async def everything() -> dict[str, tuple[str, Basis] | SourceFailed | Unreadable]:
+            reading = asyncio.Semaphore(1)  # a parser may take the whole memory limit
+            async with held.http.together():
+                came = await asyncio.gather(*(self._first(held, paper, reading) for paper in papers))
+            return {p.paper_id: c for p, c in zip(papers, came, strict=True) if c is not None}
 
-        return asyncio.run(first())
+        return asyncio.run(everything())
+
+    async def _first(
+        self, held: Services, paper: Paper, reading: asyncio.Semaphore
+    ) -> tuple[str, Basis] | SourceFailed | Unreadable | None:
+        from sovereign.sources import Missed
+
+        trouble: SourceFailed | Unreadable | None = None
+        async for item in held.fetch_full_text(paper):
+            if isinstance(item, Missed):
+                why = item.outcome.reason if item.outcome.kind == "failed" else "there is no such text"
+                trouble = SourceFailed(f"{item.url}: {why}.", source="full text", kind="unreachable")
+                continue
+            try:
+                async with reading:
+                    document = await asyncio.to_thread(read_bounded, item.body, filename=item.filename, limits=limits_of(self.settings))
+            except Unreadable as exc:
+                trouble = exc
+                continue
+            return self.ws.blobs.put(seal.canonical(document)), document.basis
+        return trouble
 
     def abstract(self, paper: Paper) -> str | None:
         if not paper.abstract:
@@ -196,23 +209,24 @@ class LibraryShelf:
 # --- asking ---
 
 
-def sources_of(names: Sequence[str], ws: Workspace, settings: Settings) -> list[Source]:
-    """Raises UnknownName for a source that does not exist; the order is the one given."""
-    from sovereign.sources import NAMES, build
+def sources_of(names: Sequence[str], ws: Workspace, settings: Settings, held: Services | None = None) -> list[Source]:
+    """Raises UnknownName for a source that does not exist; the order is the one given, each once. `held`: the run's services."""
+    from sovereign.sources import NAMES
     from sovereign.sources.local import LocalLibrary
 
     unknown = [n for n in names if n not in (LOCAL, *NAMES)]
     if unknown:
         raise UnknownName("source", unknown[0], (LOCAL, *NAMES))
-    out: list[Source] = []
-    if LOCAL in names:
+
+    services = held or live(ws, settings)
+
+    def named(name: str) -> Source:
+        if name != LOCAL:
+            return services.source(name)
         index = index_of(ws)
-        out.append(LocalLibrary(index, ws.library.paper, index.titled))
-    live = [n for n in names if n != LOCAL]
-    if live:
-        out += build(live, settings, state_dir=settings.home, keep=keeper(ws))
-    order = {n: i for i, n in enumerate(names)}
-    return sorted(out, key=lambda s: order[s.name])
+        return LocalLibrary(index, ws.library.paper, index.titled)
+
+    return [named(n) for n in dict.fromkeys(names)]
 
 
 _TITLE_NAME = re.compile(r"^([\w.+-]*[A-Z0-9][\w.+-]*(?:[ -][\w.+-]+){0,2}):\s")
@@ -311,11 +325,15 @@ def house(
 
         return render(finished, _figures(finished, bench))
 
+    held = live(ws, settings)
+    asking = outside and any(s != LOCAL for s in request.sources)
     return path.House(
         store=ws,
         clock=ws.clock,
-        sources=sources_of(request.sources, ws, settings) if outside else (),
-        shelf=LibraryShelf(ws, settings, live=outside and any(s != LOCAL for s in request.sources)),
+        sources=sources_of(request.sources, ws, settings, held) if outside else (),
+        shelf=LibraryShelf(ws, settings, held if asking else None),
+        registry=held if asking and not settings.offline else None,
+        together=held.http.together,
         bench=bench,
         verifiers=verifiers,
         model=model,

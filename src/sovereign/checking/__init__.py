@@ -214,7 +214,8 @@ def _services(ws: Workspace, settings: Settings, names: Sequence[str]) -> Lookup
 
         async def everything() -> dict[str, Sequence[Looked]]:
             held = services(settings, state_dir=settings.home, keep=wiring.keeper(ws))
-            return {key: await _look(held, names, reference) for key, reference in references.items()}
+            async with held.http.together():
+                return {key: await _look(held, names, reference) for key, reference in references.items()}
 
         return asyncio.run(everything())
 

@@ -46,7 +46,7 @@ def root(version: Annotated[bool, typer.Option("--version", "-V", help="Show the
 @app.command()
 def ask(
     question: Annotated[str, typer.Argument(help="The research question.")],
-    sources: Annotated[str, typer.Option(help="Comma list: local, arxiv, semantic_scholar, openalex, crossref.")] = "",
+    sources: Annotated[str, typer.Option(help="Comma list: local, arxiv, semantic_scholar, openalex, crossref, datacite.")] = "",
     library: Annotated[
         list[str] | None, typer.Option(help="Files, folders, arXiv ids or DOIs to add to the library first; may be repeated.")
     ] = None,

@@ -34,7 +34,7 @@ def check(
     sources: Annotated[
         str,
         typer.Option(
-            help="Comma list. local: your library (default). arxiv, openalex, crossref, semantic_scholar: ask about the references."
+            help="Comma list. local: your library (default). arxiv, openalex, crossref, datacite, semantic_scholar: ask about the references."
         ),
     ] = "local",
     html: Annotated[Path | None, typer.Option("--html", help="Write a report with the passage beside each claim.")] = None,

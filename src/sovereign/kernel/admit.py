@@ -17,6 +17,7 @@ from dataclasses import replace
 
 from sovereign import identity
 from sovereign.kernel.language import mentions, tokens
+from sovereign.kernel.standing import STOPPING, Standing, standings, work_of
 from sovereign.records import Admission, Facet, FacetKind, Found, Paper, Question, SearchRecord
 
 TOPICAL = 0.16  # cosine with the topic profile; chosen on benchmarks/questions (see docs/benchmarks.md)
@@ -31,7 +32,12 @@ GENERIC = frozenset(
 
 
 def admit(question: Question, records: Sequence[SearchRecord], *, at_most: int) -> tuple[Admission, ...]:
-    """One admission per work found, admitted first, best first. Retracted and withdrawn works stay out with that reason."""
+    """One admission per work found, admitted first, best first. Retracted and withdrawn works stay out with that reason, and so do notes about them.
+
+    A work's flags are those that the search brought and those that the flag checks among the records brought.
+    """
+    became = standings(records)
+    records = [r for r in records if r.finds]
     works = identity.merge([(r.source, p) for r in records if isinstance(r.outcome, Found) for p in r.outcome.papers])
     ranks = _best_ranks(records)
     bags = {p.paper_id: _bag(p) for p, _ in works}
@@ -44,15 +50,26 @@ def admit(question: Question, records: Sequence[SearchRecord], *, at_most: int) 
     for paper, found_in in works:
         facets = tuple(f.id for f in question.facets if f.text in named[paper.paper_id] or mentions(f, _text(paper)))
         base = Admission(paper, False, "", facets=facets, sources=found_in)
-        if stopped := sorted({"retracted", "withdrawn"} & set(paper.flags)):
-            judged.append(replace(base, reason=f"{stopped[0]}: not used as evidence"))
-        elif named[paper.paper_id]:
+        if named[paper.paper_id]:
             why = f"it is the work on {', '.join(named[paper.paper_id])} that the question names"
-            judged.append(replace(base, admitted=True, reason=why, score=1.0))
+            relevant = replace(base, admitted=True, reason=why, score=1.0)
         else:
-            judged.append(_topical(base, question, bags[paper.paper_id], profile, idf, newest_system_year, any(named.values())))
+            relevant = _topical(base, question, bags[paper.paper_id], profile, idf, newest_system_year, any(named.values()))
+        judged.append(_stopped(relevant, became.get(work_of(paper))))
     judged.sort(key=lambda a: (not a.admitted, -(a.score or 0.0), ranks.get(a.paper.paper_id, 999), a.paper.paper_id))
     return tuple(_limited(judged, at_most))
+
+
+def _stopped(judged: Admission, became: Standing | None) -> Admission:
+    """With all flags that are known. Of a stopped work the score stays when it would have been admitted, and is None otherwise."""
+    known = tuple(sorted({*judged.paper.flags, *(became.flags if became else ())}))
+    judged = replace(judged, paper=replace(judged.paper, flags=known))
+    stopping = sorted(STOPPING & set(known))
+    if not stopping:
+        return judged
+    what = stopping[0] if judged.paper.about is None else f"about a {stopping[0]} work"
+    by = f" (says {', '.join(became.flagged_by)})" if became and became.flagged_by else ""
+    return replace(judged, admitted=False, reason=f"{what}{by}: not used as evidence", score=judged.score if judged.admitted else None)
 
 
 def _named(systems: Sequence[Facet], paper: Paper) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sovereign.kernel.language import mentions
+from sovereign.kernel.standing import STOPPING, standings, work_of
 from sovereign.records import (
     Admission,
     Basis,
@@ -68,6 +69,7 @@ class Material:
     dropped: tuple[str, ...] = ()  # claim ids that a revision took out
     unread_notes: tuple[str, ...] = ()  # what could not be read, and suspicious text found in sources
     checks: tuple[Check, ...] = ()
+    flag_checks: tuple[SearchRecord, ...] = ()  # what became of the works; `searches` holds the rest
 
 
 def compose(m: Material) -> Draft:
@@ -130,7 +132,11 @@ def _why_not(facet: Facet, absent: Sequence[Claim], m: Material) -> str:
             else "no source about it was found"
         )
     failed = sorted({r.source for r in m.searches if isinstance(r.outcome, Failed)})
-    return _ABSENT + (f"; {_join(failed)} could not be asked" if failed else "")
+    dead = [s for s in failed if all(isinstance(r.outcome, Failed) for r in m.searches if r.source == s)]
+    partly = [s for s in failed if s not in dead]
+    why = [f"{_join([_source_name(s) for s in dead])} could not be asked"] if dead else []
+    why += [f"{_join([_source_name(s) for s in partly])} did not answer every query"] if partly else []
+    return "; ".join([_ABSENT, *why])
 
 
 # --- sections ---
@@ -412,6 +418,7 @@ def _uncertainties(m: Material, book: _Book) -> Section:
             lines.append(
                 f"{_source_name(source)} did not answer {len(failures)} of {asked} queries ({failures[0].reason.rstrip('.')}); what it holds is not known here."
             )
+    lines += _standing(m)
     unresolved = [r for r in m.rulings if r.verdict is Verdict.UNRESOLVED]
     if unresolved:
         lines.append(f"On {len(unresolved)} {_plural(len(unresolved), 'statement')} the verifier abstained; they are listed and not used.")
@@ -428,6 +435,37 @@ def _uncertainties(m: Material, book: _Book) -> Section:
     return Section("Uncertainties of this run", (*(_frame(x) for x in lines), *warned))
 
 
+def _standing(m: Material) -> list[str]:
+    """Who was not asked or did not answer what became of the works, and which works were left out for what became of them."""
+    lines = []
+    known = standings([*m.searches, *m.flag_checks])
+    for a in m.admissions:
+        stopping = sorted(STOPPING & set(a.paper.flags))
+        if stopping and not a.admitted and a.score is not None:
+            about = "it" if a.paper.about is None else "the work it is about"
+            by = _join([_source_name(s) for s in (known[work_of(a.paper)].flagged_by if work_of(a.paper) in known else a.sources)])
+            lines.append(f"“{a.paper.title}” bears on the question and was not used: {about} is {stopping[0]}, says {by}.")
+    admitted = dict.fromkeys(work_of(a.paper) for a in m.admissions if a.admitted)
+    if not known:
+        live = any(r.source != "local" for r in m.searches)
+        return [*lines, "Nobody was asked whether the admitted works were retracted or withdrawn."] if live and admitted else lines
+    asked = [known[w] for w in admitted if w in known]
+    silent = [s for s in asked if not s.answered]
+    if silent:
+        why = _join(list(dict.fromkeys(reason.rstrip(".") for s in silent for reason in s.unanswered)))
+        lines.append(f"Whether {len(silent)} of {len(asked)} admitted works were retracted or withdrawn is not known ({why}).")
+    for source in dict.fromkeys(name for s in asked if s.answered for name, _ in s.silent):
+        n = sum(source in dict(s.silent) for s in asked if s.answered)
+        lines.append(
+            f"{_source_name(source)} did not answer whether {n} admitted {_plural(n, 'work')} were retracted; others that were asked did."
+        )
+    if unnamed := len(admitted) - len(asked):
+        lines.append(
+            f"Nobody could be asked whether {unnamed} admitted {_plural(unnamed, 'work')} without a DOI or an arXiv id were retracted."
+        )
+    return lines
+
+
 def _method(m: Material) -> Section:
     queries = list(dict.fromkeys((r.purpose, r.query) for r in m.searches))
     found = sum(len(r.outcome.papers) for r in m.searches if isinstance(r.outcome, Found))
@@ -438,6 +476,8 @@ def _method(m: Material) -> Section:
         f"of which the relevance gate admitted {admitted}. Statements were taken from the admitted texts, split into slots (system, metric, value, comparator, "
         "direction, setting, negation), and verified against the passage that carries them; similarity alone never counts as support."
     )
+    if asked := list(dict.fromkeys(_source_name(r.source) for r in m.flag_checks)):
+        text += f" {_join(asked)} {'was' if len(asked) == 1 else 'were'} asked whether the works had been retracted or withdrawn."
     return Section(
         "How this draft was made",
         (_frame(text),),
@@ -550,6 +590,7 @@ def _source_name(source: str) -> str:
         "semantic_scholar": "Semantic Scholar",
         "openalex": "OpenAlex",
         "crossref": "Crossref",
+        "datacite": "DataCite",
     }.get(source, source)
 
 

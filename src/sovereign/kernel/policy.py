@@ -15,6 +15,7 @@ from typing import Any
 
 from sovereign import seal
 from sovereign.errors import SettingsInvalid
+from sovereign.kernel.standing import STOPPING, standings, work_of
 from sovereign.records import (
     Admission,
     Basis,
@@ -29,6 +30,7 @@ from sovereign.records import (
     Question,
     Reading,
     Ruling,
+    SearchRecord,
     State,
     Trial,
     Verdict,
@@ -54,6 +56,8 @@ FACTS = {
     "only_notes": "every cited source is a reading note",
     "original": "no foreign words, own title",
     "flagged_sources": "cited works, or works that cited notes are about, that are retracted, withdrawn or superseded",
+    "flagged_left_out": "works that bear on the question and were left out because they, or the works they are notes on, are retracted or withdrawn",
+    "unchecked_sources": "cited works of which those who would know did not say whether they were retracted; None when nobody was asked",
     "cost_usd": "money spent on models",
 }
 
@@ -78,6 +82,8 @@ def facts(
     checks: Sequence[Check],
     trials: Sequence[Trial] = (),
     cost_usd: float = 0.0,
+    *,
+    searches: Sequence[SearchRecord] = (),
 ) -> dict[str, Fact]:
     """Every fact a rule may ask for; None where it is not known."""
     findings = [f for r in hearing.reviews for f in r.findings]
@@ -109,8 +115,18 @@ def facts(
         "only_notes": bool(references) and all(basis.get(p) is Basis.NOTE for p in references),
         "original": not any(f.kind in ("foreign_words", "title_of_a_source") for f in findings),
         "flagged_sources": sum(bool(a.paper.flags) for a in admissions if a.paper.paper_id in set(references)),
+        "flagged_left_out": sum(a.score is not None and not a.admitted and bool(STOPPING & set(a.paper.flags)) for a in admissions),
+        "unchecked_sources": _unchecked(admissions, references, searches),
         "cost_usd": cost_usd,
     }
+
+
+def _unchecked(admissions: Sequence[Admission], references: Sequence[str], searches: Sequence[SearchRecord]) -> int | None:
+    known = standings(searches)
+    if not known:
+        return None
+    cited = {work_of(a.paper) for a in admissions if a.paper.paper_id in set(references)}
+    return sum(w not in known or not known[w].answered for w in cited)
 
 
 def _contested(admissions: Sequence[Admission], claims: Sequence[Claim], rulings: Sequence[Ruling]) -> int:

@@ -5,7 +5,7 @@ Unreadable is an outcome with its reason; a paper that could not be read stays i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from sovereign.errors import SourceFailed, Unreadable
@@ -19,8 +19,8 @@ class Shelf(Protocol):
         """What is already parsed, best basis first."""
         ...
 
-    def fetch(self, paper: Paper) -> tuple[str, Basis] | None:
-        """Full text from the outside; None when none is offered. Raises SourceFailed or Unreadable."""
+    def fetch(self, papers: Sequence[Paper]) -> Mapping[str, tuple[str, Basis] | SourceFailed | Unreadable]:
+        """Full texts from the outside by paper_id, or why the one offered could not be had; a paper that nobody offers is not in it."""
         ...
 
     def abstract(self, paper: Paper) -> str | None:
@@ -31,16 +31,16 @@ class Shelf(Protocol):
 def read(admissions: Sequence[Admission], shelf: Shelf) -> tuple[Reading, ...]:
     """At least one reading for every admitted paper, in the order of admission."""
     readings: list[Reading] = []
-    for paper in (a.paper for a in admissions if a.admitted):
-        found = list(shelf.documents(paper))
-        why = ""
-        if not any(basis in (Basis.FULL_TEXT, Basis.NOTE) for _, basis in found):
-            try:
-                fetched = shelf.fetch(paper)
-            except (SourceFailed, Unreadable) as exc:
-                fetched, why = None, exc.line()
-            if fetched is not None:
-                found = [fetched, *found]
+    papers = [a.paper for a in admissions if a.admitted]
+    held = {p.paper_id: list(shelf.documents(p)) for p in papers}
+    wanting = [p for p in papers if not any(basis in (Basis.FULL_TEXT, Basis.NOTE) for _, basis in held[p.paper_id])]
+    fetched = shelf.fetch(wanting) if wanting else {}
+    for paper in papers:
+        found, came, why = held[paper.paper_id], fetched.get(paper.paper_id), ""
+        if isinstance(came, (SourceFailed, Unreadable)):
+            why = came.line()
+        elif came is not None:
+            found = [came, *found]
         if not found and (digest := shelf.abstract(paper)) is not None:
             found = [(digest, Basis.ABSTRACT_ONLY)]
         best = {Basis.FULL_TEXT: 0, Basis.NOTE: 1, Basis.ABSTRACT_ONLY: 2}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sovereign import seal
-from sovereign.records import Claim, Coverage, Evidence, Finished, Ruling
+from sovereign.records import Claim, Coverage, Evidence, Finished, Ruling, SearchRecord
 from sovereign.version import __version__
 
 
@@ -21,7 +21,8 @@ def document(f: Finished) -> dict[str, Any]:
         "remarks": list(f.question.ill_posed),
         "facets": [{"id": x.id, "kind": x.kind.value, "text": x.text} for x in f.question.facets],
         "queries": seal.plain(f.queries),
-        "searches": [{"source": s.source, "query": s.query, **_outcome(s.outcome)} for s in f.searches],
+        "searches": [{"source": s.source, "query": s.query, **_outcome(s.outcome)} for s in f.searches if s.finds],
+        "flag_checks": [_flag_check(s) for s in f.searches if not s.finds],
         "sources": [
             {
                 "id": a.paper.paper_id,
@@ -116,6 +117,14 @@ def evidence(e: Evidence) -> dict[str, Any]:
 
 def coverage(c: Coverage) -> dict[str, Any]:
     return {"facet": c.facet, "answered": c.answered, "by": list(c.by), "why_not": c.why_not}
+
+
+def _flag_check(record: SearchRecord) -> dict[str, Any]:
+    """Who was asked what became of a work. flags are there only when the service holds it: an outage is never "not retracted"."""
+    body = {"paper": record.query, "source": record.source, **_outcome(record.outcome)}
+    if record.outcome.kind == "found":
+        body["flags"] = sorted({f for p in record.outcome.papers for f in p.flags})
+    return {k: v for k, v in body.items() if k != "hits"}
 
 
 def _outcome(outcome: Any) -> dict[str, Any]:

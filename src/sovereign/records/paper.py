@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import ClassVar, Literal
 
 
 class PaperKind(StrEnum):
@@ -155,12 +155,24 @@ SearchOutcome = Found | Empty | Failed
 
 @dataclass(frozen=True)
 class SearchRecord:
-    """One (query, source) pair and what came of it."""
+    """One (query, source) pair and what came of it.
+
+    purpose NEIGHBOURS: the query is a paper_id whose references and citations were asked for. purpose FLAGS: the query is a paper_id, and what
+    was asked is what became of that work; a paper found carries the flags, and is no hit.
+    """
+
+    NEIGHBOURS: ClassVar[str] = "neighbours"
+    FLAGS: ClassVar[str] = "flags"
 
     source: str
     query: str
     purpose: str
     outcome: SearchOutcome
+
+    @property
+    def finds(self) -> bool:
+        """Whether its papers are hits."""
+        return self.purpose != self.FLAGS
 
 
 @dataclass(frozen=True)

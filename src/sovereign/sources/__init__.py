@@ -28,11 +28,13 @@ from sovereign.sources._limits import Budget, Policy, policy_for
 from sovereign.sources._live import Live
 from sovereign.sources.arxiv import Arxiv
 from sovereign.sources.crossref import Crossref
+from sovereign.sources.datacite import DataCite
 from sovereign.sources.full_text import Candidate, Fetched, Missed, candidates
 from sovereign.sources.openalex import OpenAlex
 from sovereign.sources.semantic_scholar import SemanticScholar
 
-NAMES = (Arxiv.name, SemanticScholar.name, OpenAlex.name, Crossref.name)
+ARXIV_DOI = "10.48550/arxiv."  # arXiv registers a DOI with DataCite for every paper (info.arxiv.org/help/doi.html)
+NAMES = (Arxiv.name, SemanticScholar.name, OpenAlex.name, Crossref.name, DataCite.name)
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class Services:
         self.openalex = OpenAlex(http, _service("openalex", http.settings))
         self.crossref = Crossref(http, _service("crossref", http.settings))
         self.semantic_scholar = SemanticScholar(http, _service("semantic_scholar", http.settings))
-        live: tuple[Live, ...] = (self.arxiv, self.semantic_scholar, self.openalex, self.crossref)
+        self.datacite = DataCite(http, _service("datacite", http.settings))
+        live: tuple[Live, ...] = (self.arxiv, self.semantic_scholar, self.openalex, self.crossref, self.datacite)
         self._live = {source.name: source for source in live}
 
     def source(self, name: str) -> Source:
@@ -63,7 +66,7 @@ class Services:
         return self._live[name]
 
     async def lookup(self, text: str) -> SearchOutcome:
-        """The one paper an arXiv id or a DOI names (as written by a person). arXiv answers for its own; DOIs go to OpenAlex, then Crossref."""
+        """The one paper an arXiv id or a DOI names (as written by a person). arXiv answers for its own; DOIs go to OpenAlex, then Crossref, then DataCite."""
         if parsed := parse_arxiv_id(text):
             return await self.arxiv.lookup(f"{parsed[0]}{f'v{parsed[1]}' if parsed[1] else ''}")
         doi = parse_doi(text)
@@ -72,27 +75,54 @@ class Services:
         first = await self.openalex.lookup(f"doi:{doi}")
         if isinstance(first, Found):
             return first
-        second = await self.crossref.lookup(doi)
-        return first if isinstance(second, Empty) and isinstance(first, Failed) else second
+        second = dict(await self._registered(doi))
+        found = next((o for o in second.values() if isinstance(o, Found)), None)
+        return found or next((o for o in (first, *second.values()) if isinstance(o, Failed)), Empty())
 
-    async def neighbours(self, paper_id: str, limit: int = 100) -> SearchOutcome:
-        """References and citations, one hop: Semantic Scholar, else OpenAlex. Failed only when neither answered."""
-        first = await self.semantic_scholar.neighbours(paper_id, limit)
-        if isinstance(first, Found):
-            return first
-        second = await self.openalex.neighbours(paper_id, limit)
-        return first if isinstance(first, Failed) and not isinstance(second, Found) else second
+    async def _registered(self, doi: str) -> list[tuple[str, SearchOutcome]]:
+        """What the registries say of a DOI: Crossref, and DataCite where Crossref does not hold it. (service, outcome), in the order asked."""
+        if doi.startswith(ARXIV_DOI):
+            return [("datacite", await self.datacite.lookup(doi))]
+        first = await self.crossref.lookup(doi)
+        if not isinstance(first, Empty):
+            return [("crossref", first)]
+        return [("crossref", first), ("datacite", await self.datacite.lookup(doi))]
+
+    async def _registries(self, paper: Paper) -> list[tuple[str, SearchOutcome]]:
+        """What OpenAlex and the registry of its DOI say of a paper, each once."""
+        ids = identifiers(paper)
+        doi = ids.doi or (f"{ARXIV_DOI}{ids.arxiv}" if ids.arxiv else None)
+        openalex, registered = await asyncio.gather(
+            self.openalex.lookup(f"doi:{doi}" if doi else paper.paper_id), self._registered(doi) if doi else _nothing()
+        )
+        return [("openalex", openalex), *registered]
+
+    async def became(self, papers: Sequence[Paper]) -> list[tuple[str, str, SearchOutcome]]:
+        """(paper id, service, what it says of it) for every paper that has a DOI or an arXiv id; the flags stand in the papers found.
+
+        OpenAlex and Crossref or DataCite are asked about each, arXiv about all of its own at once: only it states every withdrawal there.
+        """
+        named = [p for p in papers if (ids := identifiers(p)).doi or ids.arxiv]
+        ours = {p.paper_id: str(identifiers(p).arxiv) for p in named if identifiers(p).arxiv}
+        at_arxiv, others = await asyncio.gather(
+            self._at_arxiv(sorted(set(ours.values()))), asyncio.gather(*(self._registries(p) for p in named))
+        )
+        said = [(p.paper_id, name, outcome) for p, each in zip(named, others, strict=True) for name, outcome in each]
+        return [*said, *((paper_id, "arxiv", at_arxiv[arxiv_id]) for paper_id, arxiv_id in ours.items())]
+
+    async def _at_arxiv(self, arxiv_ids: Sequence[str]) -> dict[str, SearchOutcome]:
+        if not arxiv_ids:
+            return {}
+        outcome = await self.arxiv.lookup(*arxiv_ids)
+        if not isinstance(outcome, Found):
+            return dict.fromkeys(arxiv_ids, outcome)
+        held = {p.arxiv_id: p for p in outcome.papers}
+        return {i: Found((held[i],)) if i in held else Empty() for i in arxiv_ids}
 
     async def flags(self, paper: Paper) -> Flags:
-        """Retraction, withdrawal, supersession, from OpenAlex and (for publishers' DOIs) Crossref, besides what the paper carries already."""
-        ids = identifiers(paper)
-        openalex = next((p for p in (f"doi:{ids.doi}" if ids.doi else "", f"arxiv:{ids.arxiv}" if ids.arxiv else "") if p), paper.paper_id)
-        asked: list[tuple[str, Awaitable[SearchOutcome]]] = [("openalex", self.openalex.lookup(openalex))]
-        if ids.doi:
-            asked.append(("crossref", self.crossref.lookup(ids.doi)))
-        outcomes = await asyncio.gather(*(a for _, a in asked))
+        """Retraction, withdrawal, supersession, from OpenAlex and Crossref or DataCite, besides what the paper carries already."""
         found, checked, failed = set(paper.flags), [], []
-        for (name, _), outcome in zip(asked, outcomes, strict=True):
+        for name, outcome in await self._registries(paper):
             if isinstance(outcome, Failed):
                 failed.append((name, outcome))
             else:
@@ -105,6 +135,10 @@ class Services:
         settings = self.http.settings
         async for body in _full_text.fetch_full_text(self.http, paper, _policy("arxiv", settings), _policy("full_text", settings)):
             yield body
+
+
+async def _nothing() -> list[tuple[str, SearchOutcome]]:
+    return []
 
 
 def services(
@@ -260,6 +294,8 @@ def _service(name: str, settings: Settings) -> Service:
             if key
             else "A free key raises the daily allowance tenfold: openalex.org/settings/api, then SOVEREIGN_OPENALEX_KEY.",
         )
+    if name == "datacite":
+        return Service(name, "DataCite", settings.datacite_base.rstrip("/"), policy, hosts=("api.datacite.org",))
     return Service("crossref", "Crossref", settings.crossref_base.rstrip("/"), policy, hosts=("api.crossref.org",))
 
 

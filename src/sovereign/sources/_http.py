@@ -41,11 +41,15 @@ Keep = Callable[[str, bytes], None]
 
 MAX_REDIRECTS = 5
 API_BODY_BYTES = 16 * 2**20
+CONNECT_S = (
+    5.0  # to open a connection; two SYN retransmissions (RFC 6298: after 1 and 3 s) fit in. Whoever is silent for longer is not there
+)
 BACKOFF_S = 1.0  # first pause after a failure without Retry-After; doubles, times 0.5 to 1.5
 LONGEST_BACKOFF_S = 30.0
 COOL_OFF_S = 300.0  # a service that failed hard is not asked again for this long, nor in the same run if that is shorter
-FEW_ATTEMPTS = 2  # for what rarely heals within seconds: an address that refuses, a silent service, a body in another format
+FEW_ATTEMPTS = 2  # for what rarely heals within seconds: a silent service, a body in another format
 RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+POLITE = frozenset({"crossref", "datacite"})  # services whose terms give more to those who leave a mail address
 HARD = frozenset({"rate_limited", "unreachable", "timeout", "budget_spent"})
 
 
@@ -111,6 +115,10 @@ class _Trouble(Exception):
         self.telling = telling
 
 
+class _Unreached(_Trouble):
+    """The host refused the connection: the service has seen no request, so that another try needs no new slot."""
+
+
 class _KeysOut(logging.Filter):
     """httpx logs every address at INFO, with its parameters; ours leave without keys."""
 
@@ -152,15 +160,17 @@ class Http:
     ):
         self.settings = settings
         self.budget = Budget(state_dir)
-        self.cache = Cache(state_dir / "http_cache")
+        self.cache = Cache(state_dir / "http_cache", settings.http_cache_mib * 2**20)
         self.keep = keep
         self.clock = clock
         self.sleep = sleep
         self.jitter = jitter or random.Random().random
         self._transport = _Shared(transport) if transport is not None else None
         self._tls: ssl.SSLContext | None = None
-        self._broken: dict[str, tuple[float, SourceFailed]] = {}
+        self._broken: dict[str, tuple[float, SourceFailed]] = {}  # by door: what a service's one host refuses, another may give
         self._slower: dict[str, float] = {}  # intervals that a service announced and that are longer than ours
+        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[bool, httpx.AsyncClient]] = weakref.WeakKeyDictionary()
+        self._waiting: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, set[asyncio.Event]]] = weakref.WeakKeyDictionary()
         self._gates: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Semaphore]] = weakref.WeakKeyDictionary()
         logging.getLogger("httpx").addFilter(_KEYS_OUT)
 
@@ -229,7 +239,11 @@ class Http:
             self._refuse_broken(service)
             await self._wait_for_slot(service, call, deadline)
             self._refuse_broken(service)  # it may have broken while we waited for our turn
-            answer = await self._sent(service, call)
+            try:
+                answer = await self._sent(service, call)
+            except _Unreached as trouble:
+                await self.sleep(self._pause(trouble, 1))
+                answer = await self._sent(service, call)
         await self._heed(service, answer)
         if answer.status not in call.statuses:
             raise self._unwanted(service, answer, call)
@@ -267,7 +281,20 @@ class Http:
             mend = "" if busy else service.key_mend
             raise _Trouble(kind, text, again=False, retry_after_s=exc.wait_s, mend=mend, telling=not busy) from exc
         if wait > 0:
-            await self.sleep(wait)
+            await self._rest(service, wait)
+
+    async def _rest(self, service: Service, wait_s: float) -> None:
+        """Until the slot has come, or until the service has been given up: then nobody needs to wait for it any longer."""
+        waiting = self._waiting.setdefault(asyncio.get_running_loop(), {}).setdefault(_door(service), set())
+        given_up = asyncio.Event()
+        waiting.add(given_up)
+        ways = [asyncio.ensure_future(self.sleep(wait_s)), asyncio.ensure_future(given_up.wait())]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.discard(given_up)
+            for way in ways:
+                way.cancel()
 
     async def _state(self, change: Callable[..., T], *values: Any) -> T:
         """The shared budget in a thread: its file lock must not hold up the other services."""
@@ -334,14 +361,16 @@ class Http:
     async def _note_failure(self, service: Service, error: SourceFailed) -> None:
         now = self.clock()
         if error.kind in HARD:
-            self._broken[service.name] = (now + max(COOL_OFF_S, error.retry_after_s or 0.0), error)
+            self._broken[_door(service)] = (now + max(COOL_OFF_S, error.retry_after_s or 0.0), error)
+            for given_up in self._waiting.get(asyncio.get_running_loop(), {}).get(_door(service), ()):
+                given_up.set()
         try:
             await self._state(self.budget.failed, service.policy.name, now, error.kind, error.message)
         except _Trouble:
             return  # the failure itself is what the caller must hear about
 
     def _refuse_broken(self, service: Service) -> None:
-        until, error = self._broken.get(service.name, (0.0, None))
+        until, error = self._broken.get(_door(service), (0.0, None))
         if error is None or self.clock() >= until:
             return
         raise SourceFailed(
@@ -361,6 +390,8 @@ class Http:
         try:
             async with asyncio.timeout(self.settings.http_timeout_s):
                 return await self._followed(service, call)
+        except httpx.ConnectTimeout as exc:
+            raise _Trouble("unreachable", f"{service.label} cannot be reached.", again=False) from exc
         except (TimeoutError, httpx.TimeoutException) as exc:
             text = f"{service.label} did not answer within {self.settings.http_timeout_s:g} s."
             raise _Trouble("timeout", text, again=True, attempts=FEW_ATTEMPTS) from exc
@@ -369,8 +400,9 @@ class Http:
         except BadEncoding as exc:
             raise _Trouble("bad_body", f"{service.label}'s answer does not decompress ({exc}).", again=True) from exc
         except httpx.ConnectError as exc:
-            again = not _unresolved(exc)  # a name that nobody knows now will not be known in a second: this machine is offline
-            raise _Trouble("unreachable", f"{service.label} cannot be reached.", again=again, attempts=FEW_ATTEMPTS) from exc
+            # A name that nobody knows now will not be known in a second: this machine is offline.
+            kind = _Trouble if _unresolved(exc) else _Unreached
+            raise kind("unreachable", f"{service.label} cannot be reached.", again=False) from exc
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as exc:
             raise _Trouble("refused", f"{service.label} has no usable address ({shown(call.url)}).", again=False) from exc
         except (httpx.TransportError, ssl.SSLError, OSError) as exc:
@@ -410,7 +442,7 @@ class Http:
             raise _Trouble("refused", f"{service.label} leads into a private network ({host}).", again=False)
 
     def _headers(self, service: Service, call: _Call, at_home: bool) -> dict[str, str]:
-        contact = f" (mailto:{self.settings.contact_email})" if self.settings.contact_email and service.name == "crossref" else ""
+        contact = f" (mailto:{self.settings.contact_email})" if self.settings.contact_email and service.name in POLITE else ""
         headers = {"user-agent": f"sovereign-kernel{contact}", "accept": call.accept, "accept-encoding": "gzip, deflate"}
         if call.content is not None:
             headers["content-type"] = "application/json"
@@ -422,18 +454,43 @@ class Http:
         return headers
 
     @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        """Requests of this event loop made inside share their connections, which are closed at the end. Nesting adds nothing."""
+        loop = asyncio.get_running_loop()
+        if loop in self._clients:
+            yield
+            return
+        self._clients[loop] = {}
+        try:
+            yield
+        finally:
+            for client in self._clients.pop(loop).values():
+                await client.aclose()
+
+    @asynccontextmanager
     async def _client(self, target: str) -> AsyncIterator[httpx.AsyncClient]:
-        """A client per request: nothing to close at exit and nothing bound to an event loop; the TLS context, its costly part, is kept."""
+        """The shared client inside `together`, else one per request: nothing to close at exit and nothing bound to an event loop."""
+        inside = is_loopback(urlsplit(target).hostname or "")
+        shared = self._clients.get(asyncio.get_running_loop())
+        if shared is None:
+            async with self._opened(inside) as client:
+                yield client
+            return
+        if inside not in shared:
+            shared[inside] = self._opened(inside)
+        yield shared[inside]
+
+    def _opened(self, inside: bool) -> httpx.AsyncClient:
+        """A proxy of the environment is for the outside only. The TLS context, the costly part of a client, is kept."""
         if self._transport is None and self._tls is None:
             self._tls = httpx.create_ssl_context()
-        async with httpx.AsyncClient(
+        return httpx.AsyncClient(
             transport=self._transport,
             verify=self._tls if self._tls is not None else True,
-            timeout=self.settings.http_timeout_s,
+            timeout=httpx.Timeout(self.settings.http_timeout_s, connect=min(CONNECT_S, self.settings.http_timeout_s)),
             follow_redirects=False,
-            trust_env=not is_loopback(urlsplit(target).hostname or ""),
-        ) as client:
-            yield client
+            trust_env=not inside,
+        )
 
     # --- cache ---
 
@@ -490,6 +547,11 @@ class _Call:
 def _budget_name(service: Service, call: _Call) -> str:
     """One budget per service; open full text has one per host, since its hosts are strangers to each other."""
     return service.policy.name if service.policy.hosts else f"{service.policy.name}:{urlsplit(call.url).hostname}"
+
+
+def _door(service: Service) -> str:
+    """One service at one host: arXiv's query interface and its texts have different ones."""
+    return f"{service.name} {urlsplit(service.base).netloc}"
 
 
 def _origin(parts: Any) -> tuple[str, str, int | None]:

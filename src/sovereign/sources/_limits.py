@@ -49,6 +49,8 @@ POLICIES = {
     "openalex": Policy("openalex", 0.1, heuristic_ttl_s=DAY_S / 4, cost=10, hosts=("api.openalex.org",)),
     # crossref.org REST access: public pool 1 list request/s, polite pool 3; announced in x-rate-limit-limit and x-rate-limit-interval.
     "crossref": Policy("crossref", 1.0, concurrency=1, heuristic_ttl_s=DAY_S / 4, hosts=("api.crossref.org",)),
+    # support.datacite.org/docs/rate-limit: 500 requests per 5 minutes and address, 1 000 with a mail address; we keep an even pace, ten at once.
+    "datacite": Policy("datacite", 0.6, burst=10, heuristic_ttl_s=DAY_S / 4, hosts=("api.datacite.org",)),
     # Publishers and repositories of open full text: no published number; one request per two seconds and host.
     "full_text": Policy("full_text", 2.0, concurrency=2, heuristic_ttl_s=DAY_S),
 }
@@ -60,6 +62,8 @@ def policy_for(name: str, *, key: bool = False, polite: bool = False) -> Policy:
         return replace(policy, interval_s=1.0)
     if name == "crossref" and polite:
         return replace(policy, interval_s=0.34, concurrency=3)
+    if name == "datacite" and polite:
+        return replace(policy, interval_s=0.3)
     return policy
 
 

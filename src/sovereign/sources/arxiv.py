@@ -49,14 +49,14 @@ class Arxiv(Live):
             statuses=(200, 400),
         )
 
-    async def lookup(self, arxiv_id: str) -> SearchOutcome:
-        """The paper with this arXiv id (a version may be given), Empty when arXiv has none, Failed when it did not say."""
+    async def lookup(self, *arxiv_ids: str) -> SearchOutcome:
+        """The papers with these arXiv ids (versions may be given), in one request; Empty when arXiv has none, Failed when it did not say."""
         try:
             part = await self.http.get(
                 self.service,
                 self.service.base,
                 parse_feed,
-                parameters=[("id_list", arxiv_id), ("max_results", "1")],
+                parameters=[("id_list", ",".join(arxiv_ids)), ("max_results", str(len(arxiv_ids)))],
                 accept="application/atom+xml",
                 statuses=(200, 400),
             )
@@ -141,9 +141,14 @@ _SUPERSEDED = re.compile(r"\bsuperseded by\b", re.IGNORECASE)
 
 def _flags(comment: str, abstract: str) -> tuple[str, ...]:
     """arXiv states a withdrawal in the comment, and in the abstract of old papers (info.arxiv.org/help/withdraw.html)."""
-    withdrawn = _WITHDRAWN_COMMENT.search(comment) or _WITHDRAWN_ABSTRACT.search(abstract)
+    withdrawn = _WITHDRAWN_COMMENT.search(comment) or withdrawn_abstract(abstract)
     superseded = _SUPERSEDED.search(comment) or _SUPERSEDED.search(abstract[:200])
     return ("superseded",) * bool(superseded) + ("withdrawn",) * bool(withdrawn)
+
+
+def withdrawn_abstract(abstract: str) -> bool:
+    """Whether an abstract begins by saying that its paper was withdrawn."""
+    return _WITHDRAWN_ABSTRACT.search(abstract) is not None
 
 
 def full_text_urls(arxiv_id: str, version: int | None) -> tuple[str, ...]:

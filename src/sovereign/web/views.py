@@ -284,7 +284,7 @@ def _searches(run: Held) -> list[dict[str, Any]]:
     return [
         {
             "source": r.source,
-            "query": r.query,
+            "query": r.query if r.finds else f"{r.query} (retracted or withdrawn?)",
             "outcome": r.outcome.kind,
             "reason": getattr(r.outcome, "reason", ""),
             "hits": len(getattr(r.outcome, "papers", ())),

@@ -21,7 +21,13 @@ from sovereign.records import Empty, Failed, Found, Query
 
 HERE = Path(__file__).resolve().parent
 SHARED = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "api_fixtures"
-FILES = {"arxiv": "arxiv.xml", "openalex": "openalex.json", "semantic_scholar": "semantic_scholar.json", "crossref": "crossref.json"}
+FILES = {
+    "arxiv": "arxiv.xml",
+    "openalex": "openalex.json",
+    "semantic_scholar": "semantic_scholar.json",
+    "crossref": "crossref.json",
+    "datacite": "datacite.json",
+}
 
 
 async def at_once(seconds: float) -> None:
@@ -33,7 +39,7 @@ def services(home: Path, status: int, body: bytes) -> sources.Services:
     return sources.services(settings_module.load(home, offline=False), transport=transport, state_dir=home, sleep=at_once)
 
 
-def test_the_four_formats_make_the_same_two_papers(tmp_path: Path) -> None:
+def test_the_five_formats_make_the_same_two_papers(tmp_path: Path) -> None:
     pairs = []
     for name, file in FILES.items():
         everything = services(tmp_path / name, 200, (HERE / file).read_bytes())
@@ -41,9 +47,9 @@ def test_the_four_formats_make_the_same_two_papers(tmp_path: Path) -> None:
         assert isinstance(outcome, Found), (name, outcome)
         pairs += [(name, p) for p in outcome.papers]
     works = {paper.paper_id: (paper, where) for paper, where in merge(pairs)}
-    assert set(works) == {"arxiv:1706.03762", "arxiv:2101.03961", "doi:10.5555/retracted.1"}
+    assert set(works) == {"arxiv:1706.03762", "arxiv:2101.03961", "doi:10.5555/retracted.1", "doi:10.5555/invented.zenodo.2"}
     paper, where = works["arxiv:1706.03762"]
-    assert where == ("arxiv", "openalex", "semantic_scholar")
+    assert where == ("arxiv", "datacite", "openalex", "semantic_scholar")
     assert (paper.title, paper.version, paper.year, len(paper.authors), paper.flags) == ("Attention Is All You Need", 7, 2017, 8, ())
     assert paper.abstract == "(Abstract left out of this file on purpose; a line break and blanks stay for the parser.)"
     assert dict(paper.provenance)["abstract"] == "arxiv" and dict(paper.provenance)["references"] == "openalex"
@@ -51,6 +57,11 @@ def test_the_four_formats_make_the_same_two_papers(tmp_path: Path) -> None:
     assert where == ("arxiv", "openalex", "semantic_scholar"), "OpenAlex has no identifier for it: title, author and year must join it"
     assert second.venue == "JMLR 23 (2022)" and second.categories[0] == "cs.LG"
     assert works["doi:10.5555/retracted.1"][0].flags == ("retracted",), "the notice is no source; the retracted work carries the flag"
+    deposit, _ = works["doi:10.5555/invented.zenodo.2"]
+    assert (
+        deposit.flags == ("superseded", "withdrawn") and deposit.title == "An invented deposit" and deposit.venue == "Invented Repository"
+    )
+    assert deposit.authors == ("Ada Author", "Invented Consortium") and deposit.published == "2021-03-04" and deposit.year == 2021
 
 
 # --- recordings ---

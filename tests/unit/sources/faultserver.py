@@ -1,7 +1,8 @@
-"""A server on 127.0.0.1 that speaks arXiv, Semantic Scholar, OpenAlex and Crossref over a small fixed literature, and can misbehave.
+"""A server on 127.0.0.1 that speaks arXiv, Semantic Scholar, OpenAlex, Crossref and DataCite over a small fixed literature, and can misbehave.
 
 The literature and its wording are invented here; the formats are the services' documented ones. `faults` is called once per request with its
-path and says what goes wrong this time (None: nothing). Used as a context manager; binds port 0.
+path and says what goes wrong this time (None: nothing). Searches find everything that is not `hidden`; lookups, references and citations know all.
+Used as a context manager; binds port 0.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 FAULTS = (
     "429", "429-after", "500", "503", "slow", "cut", "truncated", "html", "drift", "redirect-private", "giant", "not-xml-nor-json",
@@ -28,10 +29,20 @@ class Work:
     authors: tuple[str, ...]
     year: int
     abstract: str
+    body: str = ""  # of the full text, HTML
+    cites: tuple[int, ...] = ()  # numbers of works
+    published: bool = False  # arXiv knows its publisher's DOI
+    hidden: bool = False  # found by no search
+    retracted: bool = False  # as Crossref says it
+    withdrawn: bool = False  # as arXiv says it
 
     @property
     def arxiv_id(self) -> str:
         return f"{self.year % 100:02d}05.{self.number:05d}"
+
+    @property
+    def doi(self) -> str:
+        return f"10.5555/invented.{self.number}"
 
 
 TOPICS = ("Router entropy", "Expert caching", "Token scheduling", "Soft gating", "Modality routing", "Sparse dispatch", "Budgeted experts")
@@ -48,6 +59,8 @@ def arxiv_feed(works: list[Work], total: int | None, start: int = 0) -> bytes:
         f"<entry><id>http://arxiv.org/abs/{w.arxiv_id}v{1 + w.number % 3}</id><title>{w.title}</title><updated>{w.year}-05-02T00:00:00Z</updated>"
         f"<published>{w.year}-05-01T00:00:00Z</published><summary>{w.abstract}</summary>"
         + "".join(f"<author><name>{a}</name></author>" for a in w.authors)
+        + (f"<arxiv:doi>{w.doi}</arxiv:doi>" if w.published else "")
+        + ("<arxiv:comment>This paper has been withdrawn by the authors</arxiv:comment>" if w.withdrawn else "")
         + '<category term="cs.LG"/></entry>'
         for w in works
     )
@@ -87,31 +100,80 @@ def openalex_work(w: Work) -> dict[str, Any]:
         "abstract_inverted_index": words,
         "is_retracted": False,
         "primary_location": {"is_oa": True, "landing_page_url": f"http://arxiv.org/abs/{w.arxiv_id}", "source": {"display_name": "arXiv"}},
-        "referenced_works": [],
+        "referenced_works": [f"https://openalex.org/W{1000 + n}" for n in w.cites],
     }
 
 
 def crossref_work(w: Work) -> dict[str, Any]:
     return {
-        "DOI": f"10.5555/invented.{w.number}",
+        "DOI": w.doi,
         "title": [w.title],
         "author": [{"given": a.split()[0], "family": a.split()[1]} for a in w.authors],
         "published": {"date-parts": [[w.year, 5, 1]]},
         "container-title": ["Journal of Invented Networks"],
         "abstract": f"<jats:p>{w.abstract}</jats:p>",
+    } | ({"updated-by": [{"type": "retraction", "DOI": "10.5555/notice", "source": "retraction-watch"}]} if w.retracted else {})
+
+
+def datacite_work(w: Work) -> dict[str, Any]:
+    doi = f"10.48550/arxiv.{w.arxiv_id}"
+    return {
+        "id": doi,
+        "type": "dois",
+        "attributes": {
+            "doi": doi,
+            "creators": [
+                {"name": ", ".join(reversed(a.split())), "givenName": a.split()[0], "familyName": a.split()[1]} for a in w.authors
+            ],
+            "titles": [{"title": w.title}],
+            "publisher": "arXiv",
+            "publicationYear": w.year,
+            "subjects": [{"subject": "Machine Learning (cs.LG)"}],
+            "dates": [{"date": f"{w.year}-05-01T00:00:00Z", "dateType": "Submitted"}, {"date": f"{w.year}-05", "dateType": "Available"}],
+            "relatedIdentifiers": [],
+            "descriptions": [{"description": w.abstract, "descriptionType": "Abstract"}],
+            "state": "findable",
+        },
     }
 
 
+def full_text(w: Work) -> bytes:
+    return f"<!doctype html><html><head><title>{w.title}</title></head><body><h1>{w.title}</h1>{w.body}</body></html>".encode()
+
+
 def service_of(path: str) -> str:
-    return next((s for s in ("arxiv", "s2", "openalex", "crossref") if path.startswith(f"/{s}/")), "other")
+    return next((s for s in ("arxiv", "s2", "openalex", "crossref", "datacite", "text") if path.startswith(f"/{s}/")), "other")
 
 
 def answer(path: str, query: dict[str, str], works: tuple[Work, ...] = LITERATURE) -> tuple[int, str, bytes]:
     """(status, content type, body) of a healthy service."""
-    kind = service_of(path)
+    kind, everything, works = service_of(path), works, tuple(w for w in works if not w.hidden)
+    known = {n: w for w in everything for n in (f"arxiv:{w.arxiv_id}", f"10.48550/arxiv.{w.arxiv_id}", w.doi, f"W{1000 + w.number}")}
+    if kind == "text":
+        found = known.get(f"arxiv:{path.rpartition('/')[2].partition('v')[0]}")
+        there = found is not None and found.body and path.startswith("/text/html/")
+        return (200, "text/html", full_text(found)) if there and found else (404, "text/html", b"<html><body>No document</body></html>")
     if kind == "arxiv":
+        if ids := query.get("id_list"):
+            named = [known[f"arxiv:{i}"] for i in (x.partition("v")[0] for x in ids.split(",")) if f"arxiv:{i}" in known]
+            return 200, "application/atom+xml", arxiv_feed(named, len(named))
         start, size = int(query.get("start", 0)), int(query.get("max_results", 10))
         return 200, "application/atom+xml", arxiv_feed(list(works[start : start + size]), len(works), start)
+    if kind in ("openalex", "crossref", "datacite") and (name := _named(path)):
+        return _one(kind, known.get(name))
+    if kind == "s2" and (direction := path.rpartition("/")[2]) in ("references", "citations"):
+        seed = known.get(unquote(path).split("/")[-2].lower())
+        if seed is None:
+            return 404, "application/json", b'{"error": "Paper not found"}'
+        near = _neighbours(seed, everything, direction)
+        key = "citedPaper" if direction == "references" else "citingPaper"
+        return 200, "application/json", json.dumps({"offset": 0, "data": [{key: s2_paper(w)} for w in near]}).encode()
+    if kind == "openalex" and (chosen := query.get("filter", "")).startswith(("cites:", "openalex:")):
+        ids = chosen.partition(":")[2].split("|")
+        near = [known[i] for i in ids if i in known]
+        if chosen.startswith("cites:"):
+            near = [c for w in near for c in _neighbours(w, everything, "citations")]
+        return 200, "application/json", json.dumps({"meta": {"count": len(near)}, "results": [openalex_work(w) for w in near]}).encode()
     if kind == "s2":
         if path.endswith("/match"):
             return 200, "application/json", json.dumps({"data": [s2_paper(works[0]) | {"matchScore": 99.5}]}).encode()
@@ -123,10 +185,42 @@ def answer(path: str, query: dict[str, str], works: tuple[Work, ...] = LITERATUR
         start = (int(query.get("page", 1)) - 1) * size
         rows = [openalex_work(w) for w in works[start : start + size]]
         return 200, "application/json", json.dumps({"meta": {"count": len(works)}, "results": rows}).encode()
+    if kind == "datacite":
+        size = int(query.get("page[size]", 25))
+        start = (int(query.get("page[number]", 1)) - 1) * size
+        rows = [datacite_work(w) for w in works[start : start + size]]
+        return 200, "application/vnd.api+json", json.dumps({"data": rows, "meta": {"total": len(works)}}).encode()
     start, size = int(query.get("offset", 0)), int(query.get("rows", 20))
     rows = [crossref_work(w) for w in works[start : start + size]]
     body = {"status": "ok", "message-type": "work-list", "message": {"total-results": len(works), "items": rows}}
     return 200, "application/json", json.dumps(body).encode()
+
+
+def _named(path: str) -> str | None:
+    """The identifier at the end of a lookup's address, in lower case (an OpenAlex id keeps its W)."""
+    rest = unquote(path).split("/", 3)[3:] or [""]
+    return rest[0].removeprefix("doi:").lower().replace("w1", "W1") or None
+
+
+def _one(kind: str, work: Work | None) -> tuple[int, str, bytes]:
+    if kind == "openalex":
+        if work is None:
+            return 404, "text/html", b"<!doctype html><title>404 Not Found</title>"
+        return 200, "application/json", json.dumps(openalex_work(work)).encode()
+    if kind == "crossref":
+        if work is None:
+            return 404, "text/plain", b"Resource not found."
+        return 200, "application/json", json.dumps({"status": "ok", "message-type": "work", "message": crossref_work(work)}).encode()
+    if work is None:
+        missing = {"errors": [{"status": "404", "title": "The resource you are looking for doesn't exist."}]}
+        return 404, "application/vnd.api+json", json.dumps(missing).encode()
+    return 200, "application/vnd.api+json", json.dumps({"data": datacite_work(work)}).encode()
+
+
+def _neighbours(work: Work, works: tuple[Work, ...], direction: str) -> list[Work]:
+    if direction == "references":
+        return [w for w in works if w.number in work.cites]
+    return [w for w in works if work.number in w.cites]
 
 
 @dataclass
@@ -134,6 +228,7 @@ class Seen:
     path: str
     headers: dict[str, str]
     at: float
+    client: int  # port of the connection
 
 
 @dataclass
@@ -184,7 +279,9 @@ class FaultServer:
     def handle(self, request: BaseHTTPRequestHandler) -> None:
         parts = urlsplit(request.path)
         query = {k: v[0] for k, v in parse_qs(parts.query).items()}
-        self.seen.append(Seen(request.path, {k.lower(): v for k, v in request.headers.items()}, time.monotonic()))
+        self.seen.append(
+            Seen(request.path, {k.lower(): v for k, v in request.headers.items()}, time.monotonic(), request.client_address[1])
+        )
         fault = self.faults(parts.path)
         status, content_type, body = answer(parts.path, query, self.works)
         if delay := self.delay_s.get(service_of(parts.path), 0.0):

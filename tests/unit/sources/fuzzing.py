@@ -1,4 +1,4 @@
-"""Mutated bodies of the four services, and what must hold for every one of them. Shared by the tests and benchmarks/fuzz_sources.py."""
+"""Mutated bodies of the five services, and what must hold for every one of them. Shared by the tests and benchmarks/fuzz_sources.py."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import random
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from faultserver import LITERATURE, arxiv_feed, crossref_work, openalex_work, s2_paper
+from faultserver import LITERATURE, arxiv_feed, crossref_work, datacite_work, openalex_work, s2_paper
 
 from sovereign import seal
 from sovereign.identity import merge, same_work
-from sovereign.sources import arxiv, crossref, openalex, semantic_scholar
+from sovereign.sources import arxiv, crossref, datacite, openalex, semantic_scholar
 from sovereign.sources._http import Answer, BadBody, Declined
 from sovereign.sources._live import Page
 
@@ -30,6 +30,8 @@ def targets() -> list[Target]:
         "s2 batch": (semantic_scholar.parse_batch, [s2_paper(w) for w in WORKS]),
         "openalex": (openalex.parse_works, {"meta": {"count": 7}, "results": [openalex_work(w) for w in WORKS]}),
         "openalex one": (openalex.parse_work_answer, openalex_work(WORKS[0])),
+        "datacite": (datacite.parse_list, {"data": [datacite_work(w) for w in WORKS], "meta": {"total": 7}}),
+        "datacite one": (datacite.parse_answer, {"data": datacite_work(WORKS[0])}),
         "crossref": (
             crossref.parse_works,
             {"status": "ok", "message-type": "work-list", "message": {"total-results": 7, "items": [crossref_work(w) for w in WORKS]}},

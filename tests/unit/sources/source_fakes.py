@@ -18,6 +18,7 @@ BASES = {
     "semantic_scholar": ("semantic_scholar_base", "/s2"),
     "openalex": ("openalex_base", "/openalex"),
     "crossref": ("crossref_base", "/crossref"),
+    "datacite": ("datacite_base", "/datacite"),
 }
 
 

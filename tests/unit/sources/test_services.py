@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from faultserver import LITERATURE, arxiv_feed, crossref_work, openalex_work, s2_paper
+from faultserver import LITERATURE, FaultServer, Work, arxiv_feed, crossref_work, datacite_work, openalex_work, s2_paper
 from source_fakes import FakeTime, answering, settings_for
 
 from sovereign import sources
-from sovereign.records import Empty, Failed, Found, Paper
+from sovereign.records import Empty, Failed, Found, Paper, Query
 
 WORK = LITERATURE[0]
 PAPER = Paper(f"arxiv:{WORK.arxiv_id}", WORK.title, WORK.authors, WORK.year, arxiv_id=WORK.arxiv_id, doi="10.5555/invented.1")
@@ -41,6 +43,9 @@ def test_an_arxiv_id_is_looked_up_at_arxiv_with_its_version(tmp_path: Path) -> N
     assert seen[0].url.params["id_list"] == f"{WORK.arxiv_id}v2"
 
 
+NO_DOI = {"errors": [{"status": "404", "title": "The resource you are looking for doesn't exist."}]}  # DataCite
+
+
 def test_a_doi_goes_to_openalex_then_to_crossref(tmp_path: Path) -> None:
     def respond(request: httpx.Request) -> httpx.Response:
         if request.url.host == "api.openalex.org":
@@ -53,10 +58,40 @@ def test_a_doi_goes_to_openalex_then_to_crossref(tmp_path: Path) -> None:
     assert [r.url.host for r in seen] == ["api.openalex.org", "api.crossref.org"] and seen[1].url.raw_path.endswith(b"10.5555%2Finvented.1")
 
 
-@pytest.mark.parametrize(("openalex", "crossref", "kind"), [(404, 404, Empty), (503, 404, Failed), (404, 503, Failed), (503, 503, Failed)])
-def test_a_doi_is_absent_only_when_both_registries_say_so(tmp_path: Path, openalex: int, crossref: int, kind: type) -> None:
-    everything, _ = services(tmp_path, lambda r: httpx.Response(openalex if "openalex" in r.url.host else crossref, text="no"))
+@pytest.mark.parametrize(
+    ("openalex", "crossref", "datacite", "kind"),
+    [(404, 404, 404, Empty), (503, 404, 404, Failed), (404, 503, 404, Failed), (404, 404, 503, Failed), (503, 503, 503, Failed)],
+)
+def test_a_doi_is_absent_only_when_every_registry_says_so(tmp_path: Path, openalex: int, crossref: int, datacite: int, kind: type) -> None:
+    def respond(request: httpx.Request) -> httpx.Response:
+        if "datacite" in request.url.host:
+            return httpx.Response(datacite, json=NO_DOI)
+        return httpx.Response(openalex if "openalex" in request.url.host else crossref, text="no")
+
+    everything, _ = services(tmp_path, respond)
     assert isinstance(asyncio.run(everything.lookup("10.5555/none")), kind)
+
+
+def test_a_doi_that_crossref_does_not_hold_is_asked_at_datacite(tmp_path: Path) -> None:
+    def respond(request: httpx.Request) -> httpx.Response:
+        if "datacite" in request.url.host:
+            body = datacite_work(WORK)
+            body["attributes"] |= {"doi": "10.5281/ZENODO.17", "dates": [{"date": "2026-02-01", "dateType": "Withdrawn"}]}
+            return httpx.Response(200, json={"data": body})
+        return httpx.Response(404, text="no")
+
+    everything, seen = services(tmp_path, respond)
+    outcome = asyncio.run(everything.lookup("10.5281/zenodo.17"))
+    assert isinstance(outcome, Found) and outcome.papers[0].paper_id == "doi:10.5281/zenodo.17"
+    assert [r.url.host for r in seen] == ["api.openalex.org", "api.crossref.org", "api.datacite.org"]
+    said = asyncio.run(everything.flags(outcome.papers[0]))
+    assert said == sources.Flags(("withdrawn",), ("openalex", "crossref", "datacite"))
+
+
+def test_a_404_that_is_not_datacites_own_is_no_absence(tmp_path: Path) -> None:
+    """Guards: a wrong base address that reads as "no such DOI"."""
+    everything, _ = services(tmp_path, lambda r: httpx.Response(404, json={"detail": "Not Found"}))
+    assert isinstance(asyncio.run(everything.datacite.lookup("10.5281/zenodo.17")), Failed)
 
 
 def test_what_is_no_identifier_is_refused_unasked(tmp_path: Path) -> None:
@@ -73,27 +108,26 @@ def graph(request: httpx.Request) -> httpx.Response:
 
 def test_neighbours_are_references_and_citations_each_once(tmp_path: Path) -> None:
     everything, seen = services(tmp_path, graph)
-    outcome = asyncio.run(everything.neighbours(PAPER.paper_id))
+    outcome = asyncio.run(everything.semantic_scholar.neighbours(PAPER.paper_id, 100))
     assert isinstance(outcome, Found) and [p.title for p in outcome.papers] == [w.title for w in LITERATURE[1:5]]
     assert f"/paper/ARXIV:{WORK.arxiv_id}/references" in seen[0].url.path
 
 
-def test_neighbours_fall_back_to_openalex_and_name_the_first_failure(tmp_path: Path) -> None:
+def test_neighbours_at_openalex_are_asked_by_its_own_ids_and_an_outage_is_named(tmp_path: Path) -> None:
     def respond(request: httpx.Request) -> httpx.Response:
-        if "semanticscholar" in request.url.host:
-            return httpx.Response(429)
         if request.url.path.startswith("/works/"):
             return httpx.Response(200, json=openalex_work(WORK) | {"referenced_works": ["https://openalex.org/W1002"]})
         chosen = LITERATURE[1:2] if "openalex:" in request.url.params["filter"] else LITERATURE[3:4]
         return httpx.Response(200, json={"meta": {"count": 1}, "results": [openalex_work(w) for w in chosen]})
 
     everything, seen = services(tmp_path, respond)
-    outcome = asyncio.run(everything.neighbours(PAPER.paper_id))
+    outcome = asyncio.run(everything.openalex.neighbours(PAPER.paper_id, 100))
     assert isinstance(outcome, Found) and [p.title for p in outcome.papers] == [LITERATURE[1].title, LITERATURE[3].title]
     assert {r.url.params.get("filter") for r in seen if r.url.path == "/works"} == {"openalex:W1002", "cites:W1001"}
     silent, _ = services(tmp_path / "silent", lambda r: httpx.Response(429))
-    failed = asyncio.run(silent.neighbours(PAPER.paper_id))
-    assert failed == Failed("Semantic Scholar did not answer (429)", "rate_limited", None)
+    for source in (silent.semantic_scholar, silent.openalex):
+        failed = asyncio.run(source.neighbours(PAPER.paper_id, 100))
+        assert failed == Failed(f"{source.service.label} did not answer (429)", "rate_limited", None)
 
 
 def flagged(openalex: dict[str, Any] | int, crossref: dict[str, Any] | int) -> Callable[[httpx.Request], httpx.Response]:
@@ -128,6 +162,60 @@ def test_flags_say_who_was_asked_and_who_did_not_answer(
     everything, _ = services(tmp_path, flagged(openalex, crossref))
     said = asyncio.run(everything.flags(PAPER))
     assert (said.flags, said.checked, len(said.failed)) == (flags, checked, failed)
+
+
+def became(home: Path, works: tuple[Work, ...], papers: list[Paper], down: str = "/none") -> dict[tuple[str, str], Any]:
+    """(paper id, service) -> flags, or None for absence, or the outage."""
+    with FaultServer(works=works, faults=lambda path: "503" if path.startswith(down) else None) as server:
+        time = FakeTime()
+        everything = sources.services(settings_for(home, server.url), state_dir=home, clock=time.clock, sleep=time.sleep)
+        said = asyncio.run(everything.became(papers))
+    assert len([s for s in server.seen if s.path.startswith("/arxiv")]) <= 3, "arXiv is asked once for all of its papers"
+    return {(p, s): o.papers[0].flags if isinstance(o, Found) else None if isinstance(o, Empty) else o for p, s, o in said}
+
+
+def test_what_became_of_papers_is_asked_where_it_is_known(tmp_path: Path) -> None:
+    gone, fine = replace(LITERATURE[0], retracted=True, published=True), replace(LITERATURE[1], withdrawn=True)
+    papers = [
+        Paper(f"doi:{gone.doi}", gone.title, doi=gone.doi),
+        Paper(f"arxiv:{fine.arxiv_id}", fine.title),
+        Paper(f"arxiv:{LITERATURE[2].arxiv_id}", "found nowhere"),
+        Paper("title:nobody", "without an identifier"),
+    ]
+    third = papers[2].paper_id
+    assert became(tmp_path / "calm", (gone, fine), papers) == {
+        (papers[0].paper_id, "openalex"): (),
+        (papers[0].paper_id, "crossref"): ("retracted",),
+        (papers[1].paper_id, "openalex"): (),
+        (papers[1].paper_id, "datacite"): (),
+        (papers[1].paper_id, "arxiv"): ("withdrawn",),
+        (third, "openalex"): None,
+        (third, "datacite"): None,
+        (third, "arxiv"): None,
+    }
+    silent = became(tmp_path / "storm", (gone, fine), papers, down="/arxiv")
+    assert silent[papers[1].paper_id, "arxiv"] == Failed("arXiv did not answer (503)", "server_error") == silent[third, "arxiv"]
+    assert silent[papers[1].paper_id, "datacite"] == ()
+
+
+def test_requests_made_together_share_their_connections_and_close_them(tmp_path: Path) -> None:
+    """Eight requests over two event loops: one connection each, or one per loop. An open one would be a ResourceWarning, hence an error here."""
+
+    def connections(home: Path, shared: bool) -> int:
+        with FaultServer() as server:
+            time = FakeTime()
+            held = sources.services(settings_for(home, server.url), state_dir=home, clock=time.clock, sleep=time.sleep)
+
+            async def several() -> None:
+                async with held.http.together() if shared else nullcontext():
+                    for text in ("one", "two", "three", "four"):
+                        assert isinstance(await held.openalex.search(Query("test", text), 5), Found)
+
+            asyncio.run(several())
+            asyncio.run(several())  # another event loop: nothing of the first may be left
+        return len({s.client for s in server.seen})
+
+    assert connections(tmp_path / "a", shared=False) == 8 and connections(tmp_path / "b", shared=True) == 2
 
 
 # --- full text ---
@@ -165,6 +253,23 @@ def test_full_text_comes_in_the_order_html_source_pdf(tmp_path: Path) -> None:
     assert isinstance(other, sources.Missed) and "not an allowed host" in other.outcome.reason
     assert [u for u, _ in kept] == [source.url, pdf.url]
     assert sum(time.slept) >= 6, "arXiv's three seconds count for full texts too"
+
+
+def test_full_texts_are_asked_for_after_the_query_interface_gave_out(tmp_path: Path) -> None:
+    """Guards: arXiv's search over its limit, and every paper read as an abstract for it. The three seconds between requests hold all the same."""
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "export.arxiv.org":
+            return httpx.Response(429)
+        return httpx.Response(200, text="<html><body>Paper</body></html>")
+
+    everything, seen = services(tmp_path, respond)
+    assert isinstance(asyncio.run(everything.arxiv.search(Query("test", "x"), 5)), Failed)
+    asked = len(seen)
+    html, source, pdf, *_ = bodies(everything, PAPER)
+    assert isinstance(html, sources.Fetched) and isinstance(pdf, sources.Fetched)
+    assert isinstance(source, sources.Missed), "e-prints lie at the host that gave out"
+    assert [r.url.host for r in seen[asked:]] == ["arxiv.org", "arxiv.org"]
 
 
 def test_a_caller_who_has_read_one_body_costs_no_more_requests(tmp_path: Path) -> None:
