@@ -57,8 +57,9 @@ def dossier_of(f: Finished) -> tribunal.Dossier:
     """What the last hearing saw."""
     absent = frozenset(c.claim_id for c in f.claims if claims_station.is_absence(c.text) or claims_station.is_caution(c))
     return tribunal.Dossier(
-        f.question, f.draft, f.claims, f.rulings, f.admissions, f.readings, f.searches, f.documents, f.executed.trials, absent
-    )
+        f.question, f.draft, f.claims, f.rulings, f.admissions, f.readings, f.searches, f.documents, f.executed.trials, absent,
+        frozenset(f.wording.kept if f.wording else ()), {q.claim_id: q for q in f.qualifiers},
+    )  # fmt: skip
 
 
 def why_not_good(f: Finished) -> str | None:

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 _API = ("Result", "ask", "check", "verify")
 _RECORDS = (
-    "Act", "Admission", "Basis", "Check", "Claim", "ClaimSet", "ComparisonKey", "Coverage", "Decision", "Direction", "Document", "Draft", "Empty",
-    "Evidence", "Executed", "Facet", "FacetKind", "Failed", "Figure", "Finding", "Finished", "Foreseen", "Found", "GateVerdict", "Hearing", "Judgement",
-    "Level", "Measurement", "Paper", "PaperKind", "Passage", "PassageKind", "PolicyDecision", "Prediction", "Query", "Question", "Reading",
-    "Reference", "Relation", "Request", "Review", "Role", "Ruling", "Scale", "SearchOutcome", "SearchRecord", "Section", "Sentence",
-    "SentenceKind", "Severity", "Slots", "Span", "Stance", "State", "Statement", "StudyInfo", "Table", "TableRow", "Trial", "TrialState", "Unread",
-    "Value", "Verdict",
+    "Act", "Admission", "Agreement", "Basis", "Check", "Claim", "ClaimSet", "ComparisonKey", "Coverage", "Decision", "Direction", "Document", "Draft",
+    "Empty", "Evidence", "Executed", "Facet", "FacetKind", "Failed", "Figure", "Finding", "Finished", "Foreseen", "Found", "GateVerdict", "Hearing",
+    "Judgement", "Level", "Measurement", "Paper", "PaperKind", "Passage", "PassageKind", "PolicyDecision", "Prediction", "Qualifier", "Query", "Question",
+    "Reading", "Reference", "Relation", "Request", "Review", "Role", "RoleAgreement", "Ruling", "Scale", "SearchOutcome", "SearchRecord", "Section", "Sentence",
+    "SentenceKind", "Severity", "Slots", "Span", "Spent", "Stance", "State", "Statement", "StudyInfo", "Table", "TableRow", "Trial", "TrialState", "Unread",
+    "Value", "Verdict", "Wording",
 )  # fmt: skip
 _HOME = {
     **dict.fromkeys(_API, "sovereign.api"),

@@ -76,13 +76,15 @@ def ask(
     workspace: str | Path | None = None,
     lab: str | None = None,
     model: str | None = None,
+    reviewers: Sequence[str] | None = None,
     offline: bool | None = None,
     out: str | Path | None = None,
 ) -> Result:
     """The main job: a draft in which every sentence leads to its evidence. Blocks until the run waits for its owner.
 
     `sources`: local, arxiv, semantic_scholar, openalex, crossref, datacite; None takes the settings'. `library`: files, folders, arXiv ids or DOIs to add
-    first. `lab`: off, smoke, standard or gpu. Raises QuestionRefused, UnknownName, NotFound, WorkspaceUnusable (bad input) or OutsideFailed; a run
+    first. `lab`: off, smoke, standard or gpu. `reviewers`: further models that review beside `model`; the same name again is another seed.
+    Raises QuestionRefused, UnknownName, NotFound, WorkspaceUnusable (bad input) or OutsideFailed; a run
     that was killed goes on with `sovereign runs resume`.
     """
     from sovereign import wiring
@@ -95,6 +97,7 @@ def ask(
         library=[str(p) for p in library],
         lab=lab,
         model=model,
+        reviewers=reviewers,
         out=None if out is None else Path(out),
     )
     return result_of(found)

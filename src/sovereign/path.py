@@ -14,12 +14,27 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from sovereign import seal
 from sovereign.errors import IntegrityBroken, SovereignError
-from sovereign.kernel import admit, assist, claims, draft, experiment, plan, policy, question, read, search, standing, tribunal, verify
+from sovereign.kernel import (
+    admit,
+    assist,
+    claims,
+    draft,
+    experiment,
+    plan,
+    policy,
+    quality,
+    question,
+    read,
+    search,
+    standing,
+    tribunal,
+    verify,
+)
 from sovereign.ports import Bench, Clock, Model, Registry, Source, Verifier
 from sovereign.records import (
     Admission,
@@ -34,14 +49,18 @@ from sovereign.records import (
     Found,
     Hearing,
     Paper,
+    PaperKind,
     PolicyDecision,
+    Qualifier,
     Query,
     Question,
     Reading,
     Request,
     Ruling,
     SearchRecord,
+    Spent,
     State,
+    Wording,
 )
 from sovereign.store.workspace import Workspace
 
@@ -79,9 +98,9 @@ class House:
     policy_text: str
     press: Callable[[Finished], Mapping[str, bytes]]
     search_deadline_s: float
-    model: Model | None = None  # helps with queries, judging and reviewing; never needed
+    model: Model | None = None  # helps with queries, wording, judging and reviewing; never needed
+    reviewers: Sequence[Model] = ()  # further models or seeds that review beside `model`, blind to it and to each other
     prompts: Mapping[str, str] = field(default_factory=dict)
-    answers: Mapping[str, str] = field(default_factory=dict)  # key -> blob of every answer of the model; grows while it is asked
     progress: Callable[[str, str], None] = lambda _station, _state: None
     registry: Registry | None = None  # says what became of papers; None where no live source is in use
     together: Callable[[], AbstractAsyncContextManager[None]] = nullcontext  # around requests that may share their connections
@@ -99,7 +118,13 @@ def travel(run_id: str, created_at: str, request: Request, house: House, do: Do)
     for revision in range(request.revision_rounds + 1):
         if revision == 0 or state.uncovered:
             _gather(asked, revision, state, request, house, do)
+        elif state.asked_for:
+            _try(asked, revision, state, request, house, do)
         material = _material(asked, state, house)
+        if house.model is not None:
+            worded: Wording = do("wording", revision, Wording, lambda m=material: _wording(m, state, house))  # type: ignore[misc]
+            state.worded(worded)
+            material = _material(asked, state, house)
         written: Draft = do("draft", revision, Draft, lambda m=material: (draft.compose(m), []))  # type: ignore[misc]
         dossier = _dossier(asked, written, state, house)
         left = request.revision_rounds - revision
@@ -109,10 +134,12 @@ def travel(run_id: str, created_at: str, request: Request, house: House, do: Do)
             break
         _revise(hearing, dossier, state)
     checks = _checks(asked, state, hearings[-1])
-    decision: PolicyDecision = do("policy", 0, PolicyDecision, lambda: _policy(asked, state, written, hearings[-1], checks, house))
+    spent = spent_on(house.store, run_id)
+    decision: PolicyDecision = do("policy", 0, PolicyDecision, lambda: _policy(asked, state, written, hearings[-1], checks, spent, house))
+    assessed = quality.assess(written, state.claims, state.rulings, state.admissions, state.executed.trials, hearings[-1])
     finished = Finished(
         run_id, request, created_at, asked, tuple(state.queries), tuple(state.searches), state.admissions, state.readings, state.claims, state.rulings,
-        state.executed, written, tuple(hearings), checks, decision, dossier.documents,
+        state.executed, written, tuple(hearings), checks, decision, dossier.documents, assessed, spent, state.wording, tuple(state.qualified().values()),
     )  # fmt: skip
     do("press", 0, dict, lambda: _press(finished, house))
     return finished
@@ -127,16 +154,42 @@ class _State:
         self.admissions: tuple[Admission, ...] = ()
         self.readings: tuple[Reading, ...] = ()
         self.claims: tuple[Claim, ...] = ()
+        self.verified: tuple[Ruling, ...] = ()  # before the trials
         self.rulings: tuple[Ruling, ...] = ()
         self.foreseen: tuple[Foreseen, ...] = ()
         self.executed = Executed()
         self.dropped: set[str] = set()
         self.uncovered: tuple[str, ...] = ()
+        self.asked_for: tuple[str, ...] = ()  # studies that the last hearing asks the laboratory for
+        self.trial_claims: frozenset[str] = frozenset()  # the claims it asks a trial of
+        self.trials_asked = False  # whether any hearing so far asked for one
         self.tried: set[str] = set()
         self.acted: list[str] = []
+        self.wording: Wording | None = None
+        self.restored: set[str] = set()
+        self.qualifiers: dict[str, Qualifier] = {}
+        self.contested: set[str] = set()
 
     def spent(self) -> frozenset[str]:
         return frozenset(self.dropped | self.tried)
+
+    def worded(self, new: Wording) -> None:
+        """Adds what a round's wording brought to that of the rounds before."""
+        held = self.wording or Wording(0, {})
+        self.wording = Wording(held.asked + new.asked, {**held.kept, **new.kept}, (*held.refused, *new.refused))
+
+    def wordings(self) -> dict[str, str]:
+        """Claim id -> the model's sentence, for claims that still stand and where nothing has put the claim's own words back."""
+        kept = self.wording.kept if self.wording else {}
+        own = self.restored | set(self.qualifiers)
+        return {c: text for c, text in kept.items() if c in self._standing() - own}
+
+    def qualified(self) -> dict[str, Qualifier]:
+        """What revisions added, for claims that still stand: a new search may have brought others in their place."""
+        return {c: q for c, q in self.qualifiers.items() if c in self._standing()}
+
+    def _standing(self) -> set[str]:
+        return {c.claim_id for c in self.claims} - self.dropped
 
 
 def _gather(asked: Question, revision: int, state: _State, request: Request, house: House, do: Do) -> None:
@@ -154,12 +207,19 @@ def _gather(asked: Question, revision: int, state: _State, request: Request, hou
     sources = _sources(state, house)
     found: ClaimSet = do("claims", revision, ClaimSet, lambda: _claims(asked, sources, request))
     state.claims = found.claims
-    state.rulings = do("verify", revision, tuple[Ruling, ...], lambda: _verify(state, sources, house))
-    foreseen: tuple[Foreseen, ...] = do("predict", revision, tuple[Foreseen, ...], lambda: _predict(asked, state, request, house))
-    if revision == 0 or foreseen != state.foreseen:  # the same trial with the same predictions need not be run twice
-        state.executed = do("experiment", revision, Executed, lambda: _experiment(asked, state, foreseen, request, house))
-    state.foreseen = foreseen
-    state.rulings = experiment.raise_levels(state.rulings, state.executed)
+    state.verified = do("verify", revision, tuple[Ruling, ...], lambda: _verify(state, sources, house))
+    _try(asked, revision, state, request, house, do)
+
+
+def _try(asked: Question, revision: int, state: _State, request: Request, house: House, do: Do) -> None:
+    """predict and experiment: the studies that the question suggests, and in a revision those that the hearing asked for."""
+    bench = experiment.Only(house.bench, state.asked_for) if house.bench is not None and state.asked_for else house.bench
+    asking = experiment.widened(asked, [c for c in state.claims if state.asked_for and c.claim_id in state.trial_claims])
+    foreseen: tuple[Foreseen, ...] = do("predict", revision, tuple[Foreseen, ...], lambda: _predict(asking, state, request, bench))
+    if revision == 0 or state.asked_for or foreseen != state.foreseen:  # the same trial with the same predictions need not be run twice
+        state.executed = do("experiment", revision, Executed, lambda: _experiment(asking, state, foreseen, request, bench, house))
+    state.foreseen = state.foreseen if state.asked_for else foreseen
+    state.rulings = experiment.raise_levels(state.verified, state.executed)
 
 
 # --- the stations' work: what each hands on, and what the ledger keeps of it ---
@@ -258,9 +318,9 @@ def _verify(state: _State, sources: Sequence[claims.Source], house: House) -> tu
     ]
 
 
-def _predict(asked: Question, state: _State, request: Request, house: House) -> tuple[tuple[Foreseen, ...], list[Event]]:
+def _predict(asked: Question, state: _State, request: Request, bench: Bench | None) -> tuple[tuple[Foreseen, ...], list[Event]]:
     """Closed before the trials begin: what the ledger says here, no run can change."""
-    foreseen = experiment.foresee(asked, state.admissions, state.claims, house.bench, lab=request.lab, budget_s=request.lab_budget_s)
+    foreseen = experiment.foresee(asked, state.admissions, state.claims, bench, lab=request.lab, budget_s=_lab_left(state, request))
     return foreseen, [
         (
             "prediction_sealed",
@@ -277,14 +337,24 @@ def _predict(asked: Question, state: _State, request: Request, house: House) -> 
     ]
 
 
+def _lab_left(state: _State, request: Request) -> float:
+    """Seconds of the run's budget that the trials of earlier rounds have not taken; the question's own studies are always chosen from the whole."""
+    return request.lab_budget_s - (sum(f.seconds for f in state.foreseen) if state.asked_for else 0.0)
+
+
 def _experiment(
-    asked: Question, state: _State, foreseen: Sequence[Foreseen], request: Request, house: House
+    asked: Question, state: _State, foreseen: Sequence[Foreseen], request: Request, bench: Bench | None, house: House
 ) -> tuple[Executed, list[Event]]:
     for f in foreseen:
         house.progress(f"trial {f.study}", f"{f.preset}, about {f.seconds:.0f} s on two idle cores")
-    executed = experiment.run(
-        asked, state.admissions, state.claims, house.bench, foreseen, lab=request.lab, out=house.store.home / "trials"
+    out = house.store.home / "trials"
+    executed = experiment.run(asked, state.admissions, state.claims, bench, foreseen, lab=request.lab, out=out)
+    if state.trials_asked:
+        executed = experiment.joined(executed, state.executed)
+    left = experiment.untried(
+        asked, state.admissions, state.claims, executed, house.bench, lab=request.lab, budget_s=_lab_left(state, request)
     )
+    executed = replace(executed, untried=left)
     mine = {(f.study, f.preset) for f in foreseen}
     return executed, [
         (
@@ -303,12 +373,14 @@ def _experiment(
 
 
 def _hearing(dossier: tribunal.Dossier, revision: int, left: int, state: _State, house: House) -> tuple[Hearing, list[Event]]:
-    reviews = None
+    reviews = agreement = None
     if house.model is not None:
-        reviews = assist.review([house.model], house.prompts, dossier, tribunal.by_rule(dossier)).reviews
+        panel = assist.review([house.model, *house.reviewers], house.prompts, dossier, tribunal.by_rule(dossier))
+        reviews, agreement = panel.reviews, panel.agreement if house.reviewers else None
     hearing = tribunal.hold(
-        dossier, revision_round=revision, rounds_left=left, acted=tuple(state.acted), spent=state.spent(), reviews=reviews
-    )
+        dossier, revision_round=revision, rounds_left=left, acted=tuple(state.acted), spent=state.spent(), reviews=reviews,
+        agreement=agreement, testable=_testable(state),
+    )  # fmt: skip
     events: list[Event] = [
         ("finding", {"role": f.role, "kind": f.kind, "severity": f.severity, "text": f.text})
         for review in hearing.reviews
@@ -318,7 +390,7 @@ def _hearing(dossier: tribunal.Dossier, revision: int, left: int, state: _State,
 
 
 def _policy(
-    asked: Question, state: _State, written: Draft, hearing: Hearing, checks: Sequence[Check], house: House
+    asked: Question, state: _State, written: Draft, hearing: Hearing, checks: Sequence[Check], spent: Spent, house: House
 ) -> tuple[PolicyDecision, list[Event]]:
     known = policy.facts(
         asked,
@@ -331,6 +403,7 @@ def _policy(
         hearing,
         checks,
         state.executed.trials,
+        spent,
         searches=state.searches,
     )
     decision = policy.decide(known, policy.parse(house.policy_text), policy_sha256=policy.fingerprint(house.policy_text))
@@ -376,6 +449,7 @@ def _material(asked: Question, state: _State, house: House) -> draft.Material:
         tuple(c.claim_id for c in state.claims if claims.is_absence(c.text) and not claims.is_caution(c)),
         tuple(c.claim_id for c in state.claims if claims.is_caution(c)), tuple(sorted(state.dropped)), tuple(dict.fromkeys(notes))[:8],
         tuple(dict.fromkeys(c for c in state.executed.checks)), tuple(r for r in state.searches if not r.finds),
+        state.wordings(), state.qualified(), tuple(sorted(state.contested)),
     )  # fmt: skip
 
 
@@ -393,18 +467,62 @@ def _dossier(asked: Question, written: Draft, state: _State, house: House) -> tr
         documents,
         state.executed.trials,
         absences,
+        frozenset(state.wordings()),
+        state.qualified(),
     )
 
 
+def _testable(state: _State) -> frozenset[str]:
+    """Claims for which the laboratory has a study that this run did not look at and did not ask for yet."""
+    return frozenset(c for c, study in state.executed.untried if f"trial:{study}" not in state.tried)
+
+
 def _revise(hearing: Hearing, dossier: tribunal.Dossier, state: _State) -> None:
-    """Acts on what the hearing found: takes claims out, and names the facets that the next round searches for."""
-    cure = tribunal.remedy([f for r in hearing.reviews for f in r.findings], dossier, state.spent())
+    """Acts on what the hearing found, and notes each act so that it is done once: what it did is told by the next hearing."""
+    cure = tribunal.remedy([f for r in hearing.reviews for f in r.findings], dossier, state.spent(), _testable(state))
     state.uncovered = cure.requery
-    state.tried |= set(cure.requery)
+    state.asked_for = tuple(dict.fromkeys(study for c, study in state.executed.untried if c in cure.trial))
+    state.trial_claims = cure.trial
+    state.trials_asked |= bool(cure.trial)
     state.dropped |= cure.drop
-    state.acted = [f"dropped {len(cure.drop)} claim(s)"] if cure.drop else []
+    state.restored |= cure.restore
+    state.qualifiers |= cure.requalify
+    state.contested |= cure.contest
+    state.tried |= {*cure.requery, *(f"trial:{s}" for s in state.asked_for)}
+    for act, ids in (("restore", cure.restore), ("requalify", cure.requalify), ("contest", cure.contest), ("trial", cure.trial)):
+        state.tried |= {f"{act}:{c}" for c in ids}
+    told = (
+        ("dropped {} claim(s)", cure.drop),
+        ("put {} sentence(s) back into the claim's own words", cure.restore),
+        ("added the source's own qualification to {} claim(s)", cure.requalify),
+        ("showed {} claim(s) with what contests them", cure.contest),
+    )
+    state.acted = [text.format(len(ids)) for text, ids in told if ids]
     if cure.requery:
         state.acted.append("searched again for " + ", ".join(i.split(":", 1)[1] for i in cure.requery))
+    if state.asked_for:
+        state.acted.append(f"asked the laboratory for {', '.join(state.asked_for)}")
+
+
+def _wording(m: draft.Material, state: _State, house: House) -> tuple[Wording, list[Event]]:
+    """A model's sentences for the claims that the draft would state in their own words; each is verified again where its claim stands."""
+    if house.model is None:
+        return Wording(0, {}), []
+    held = state.wording or Wording(0, {})
+    known = {*held.kept, *(c for c, _, _ in held.refused), *state.restored, *state.qualifiers}
+    documents = {s.document.sha256: (s.paper.paper_id, s.document) for s in _sources(state, house)}
+    original = {c.claim_id: c for c in m.claims}
+    notes = {a.paper.paper_id for a in m.admissions if a.paper.kind is PaperKind.NOTE}
+    foreign = tribunal.foreign_to([d for _, d in documents.values()], m.admissions)
+
+    def again(changed: Claim) -> Ruling:
+        own = original[changed.claim_id]
+        stands = [(documents[own.span.doc_sha256][0], claims.anchored(documents[own.span.doc_sha256][1], own))] if own.span else []
+        return verify.verify_claim(changed, stands)
+
+    wanted = [c for c in draft.worded_claims(m, draft.compose(m)) if c.claim_id not in known]
+    worded = assist.reword(house.model, house.prompts, wanted, again, lambda text, c: "" if c.paper_id in notes else foreign(text))
+    return worded, [("worded", {"asked": worded.asked, "kept": sorted(worded.kept), "refused": [[c, why] for c, _, why in worded.refused]})]
 
 
 def _checks(asked: Question, state: _State, hearing: Hearing) -> tuple[Check, ...]:
@@ -450,6 +568,8 @@ def _checks(asked: Question, state: _State, hearing: Hearing) -> tuple[Check, ..
         ]
         said += [f"{', '.join(dead)} did not"] if dead else []
         out.append(Check("literature searched", State.PASSED, "; ".join(said)))
+    if state.wording is not None:
+        out.append(_worded(state, state.wording))
     return (*out, *_not_retracted(state), *state.executed.checks)
 
 
@@ -478,6 +598,42 @@ def _not_retracted(state: _State) -> tuple[Check, ...]:
     return (Check("sources not retracted", State.PASSED, "; ".join(said)),)
 
 
+def _worded(state: _State, wording: Wording) -> Check:
+    """How many sentences are a model's, and how many fell back; one that reached the draft unverified would fail (VALIDATOR compares each)."""
+    kept = len(state.wordings())
+    same = wording.asked - len(wording.kept) - len(wording.refused)
+    first = f" (first: {wording.refused[0][2]})" if wording.refused else ""
+    text = f"{wording.asked} sentences given to a model: {kept} kept in its words, each verified again"
+    text += f"; {len(wording.refused)} fell back to the claim's own{first}"
+    text += f"; {same} it left as they were" if same else ""
+    text += f"; {len(wording.kept) - kept} taken back by a revision" if len(wording.kept) > kept else ""
+    return Check("wording verified again", State.PASSED, text)
+
+
+PROMPT_CHARS = 40_000  # assumed for an estimate: passages are cut at 24 000 characters; a review also carries the draft
+
+
+def most_calls(request: Request) -> tuple[int, int]:
+    """(calls of the model that helps besides reviewing, calls of each model that reviews), at most and without repairs."""
+    rounds = request.revision_rounds + 1
+    return rounds * (2 + request.max_claims), rounds * 3
+
+
+def spent_on(store: Workspace, run_id: str) -> Spent:
+    """What this run's models took so far, by the ledger: every call, answered usefully or not, of every attempt to finish the run."""
+    bodies = [e.body for e in store.ledger.events(run_id, "model_paid")]
+    costs = [b["cost_usd"] for b in bodies]
+    return Spent(
+        tuple(dict.fromkeys(sorted(str(b["model"]) for b in bodies))),
+        len(bodies),
+        sum(int(b["tokens_in"]) for b in bodies),
+        sum(int(b["tokens_out"]) for b in bodies),
+        None if None in costs else round(sum(costs, 0.0), 6),
+        round(sum((float(b["at_most_usd"]) for b in bodies), 0.0), 6),
+        any(b["estimated"] for b in bodies),
+    )
+
+
 # --- doing, recalling and replaying steps ---
 
 
@@ -496,10 +652,9 @@ def recording(run_id: str, house: House, engine: Callable[[str, Callable[[], str
             if finished is not None:
                 return finished
             house.progress(station, "started")
-            clock, known = time.perf_counter(), set(house.answers)
+            clock = time.perf_counter()
             try:
                 output, events = work()
-                events = [*_asked(house, known), *events]
             except SovereignError as exc:
                 exc.station = exc.station or station
                 raise
@@ -510,14 +665,6 @@ def recording(run_id: str, house: House, engine: Callable[[str, Callable[[], str
         return seal.revive(kind, house.store.blobs.get(digest))
 
     return do
-
-
-def _asked(house: House, known: set[str]) -> list[Event]:
-    """What the model answered in this step: with it replay needs no model."""
-    name = house.model.name if house.model is not None else ""
-    return [
-        ("model_answered", {"key": key, "blob": blob, "model": name}) for key, blob in sorted(house.answers.items()) if key not in known
-    ]
 
 
 def replaying(run_id: str, house: House, compared: list[tuple[str, str, str]]) -> Do:

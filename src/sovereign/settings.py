@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     contact_email: str = Field("", description="sent to services that ask for one, only when set")
 
     model: str = Field("", description="empty: no language model; scripted; openai:NAME; anthropic:NAME; ollama:NAME; nim:NAME")
+    reviewers: tuple[str, ...] = Field(
+        (), description="further models that review beside `model`; the same name again is the same model with another seed"
+    )
     model_base_url: str = ""
     model_key: SecretStr | None = None
     model_budget_usd: float = Field(1.0, ge=0, description="cap per run")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sovereign import intake, path, seal
-from sovereign.errors import Busy, Interrupted, NotFound, SourceFailed, SovereignError, UnknownName, Unreadable
+from sovereign.errors import Busy, Interrupted, NotFound, SettingsInvalid, SourceFailed, SovereignError, UnknownName, Unreadable
 from sovereign.kernel import policy, question
 from sovereign.kernel.language import occurs
 from sovereign.ports import Bench, Clock, Model, Source, Verifier
@@ -28,6 +28,7 @@ from sovereign.store.runs import RunRow
 from sovereign.store.workspace import Workspace
 
 if TYPE_CHECKING:
+    from sovereign.models.accounting import Estimate
     from sovereign.sources import Services
 
 LOCAL = "local"
@@ -247,14 +248,19 @@ def known_names(ws: Workspace, text: str) -> dict[str, str]:
     return found
 
 
-def prepare(ws: Workspace, settings: Settings, text: str, *, sources: Sequence[str], lab: str, model: str) -> Request:
+def prepare(
+    ws: Workspace, settings: Settings, text: str, *, sources: Sequence[str], lab: str, model: str, reviewers: Sequence[str] = ()
+) -> Request:
     """The request of a new run. Raises QuestionRefused or UnknownName before anything is stored."""
     question.ask(text)  # refuses what cannot be asked
     sources_of(sources, ws, settings)
+    if reviewers and not model:
+        raise SettingsInvalid("Further models review, and no model is named.", mend="Name one: --model NAME")
     if model:
         from sovereign.models import build_model
 
-        build_model(settings, name=model)  # refuses an unknown provider or a missing key before anything is stored
+        for name in (model, *reviewers):
+            build_model(settings, name=name)  # refuses an unknown provider or a missing key before anything is stored
     policy.parse(policy_text(settings))
     return Request(
         question=text,
@@ -263,6 +269,7 @@ def prepare(ws: Workspace, settings: Settings, text: str, *, sources: Sequence[s
         lab=lab,
         lab_budget_s=settings.lab_budget_s,
         model=model,
+        reviewers=tuple(reviewers),
         max_admitted=settings.max_admitted,
         max_claims=settings.max_claims,
         results_per_query=settings.results_per_query,
@@ -289,20 +296,58 @@ def bench_of(settings: Settings) -> Bench | None:
     return LabBench(settings)
 
 
-def _model(ws: Workspace, settings: Settings, request: Request, run_id: str, *, outside: bool) -> tuple[Model | None, dict[str, str]]:
-    """The run's model and its kept answers; on replay the answers alone."""
+def _models(ws: Workspace, settings: Settings, request: Request, run_id: str, *, outside: bool) -> tuple[Model, ...]:
+    """The run's models, the one that helps first; each answers what it was asked before from the record, and on replay from there alone.
+
+    All share one cap, from which everything is taken that the run has cost already. Every call is told to the ledger as soon as it is over.
+    """
     if not request.model:
-        return None, {}
-    from sovereign.models import build_model
+        return ()
+    from sovereign.models import build_model, panel_names
+    from sovereign.models.accounting import Budget
     from sovereign.models.kept import Keeper, Kept, Recorded
 
-    events = ws.ledger.events(run_id, "model_answered")
-    answers = {str(e.body["key"]): str(e.body["blob"]) for e in events}
-    keeper = Keeper(ws.blobs, answers)
+    answers = {str(e.body["key"]): str(e.body["blob"]) for e in ws.ledger.events(run_id, "model_answered")}
+    keeper = Keeper(ws.blobs, answers, lambda kind, body: ws.append_event(run_id, kind, body))
+    panel = panel_names((request.model, *request.reviewers))
     if not outside:
-        return Recorded(str(events[0].body["model"]) if events else request.model, keeper), answers
-    model = build_model(settings, name=request.model, keep=keeper.keep)
-    return (None if model is None else Kept(model, keeper)), answers
+        return tuple(Recorded(name, keeper) for _, _, name in panel)
+    budget = Budget(settings.model_budget_usd, spent_usd=path.spent_on(ws, run_id).at_most_usd)
+    built = [build_model(settings, name=spec, seed=seed, keep=keeper.keep, budget=budget) for spec, seed, _ in panel]
+    return tuple(Kept(m, keeper) for m in built if m is not None)
+
+
+def estimate(settings: Settings, request: Request) -> Estimate | None:
+    """At most this much, before anything is sent: every call that the path could make, without repairs. None when no model counts its tokens."""
+    if not request.model:
+        return None
+    from sovereign.models import build_model, panel_names
+    from sovereign.models._chat import ChatModel
+    from sovereign.models.accounting import Estimate
+
+    helping, reviewing = path.most_calls(request)
+    parts = []
+    for n, (spec, seed, _) in enumerate(panel_names((request.model, *request.reviewers))):
+        model = build_model(settings, name=spec, seed=seed)
+        if isinstance(model, ChatModel):
+            parts.append(model.estimate(reviewing + (helping if n == 0 else 0), path.PROMPT_CHARS))
+    if not parts:
+        return None
+    return Estimate(
+        sum(p.calls for p in parts),
+        sum(p.tokens_in for p in parts),
+        sum(p.tokens_out for p in parts),
+        sum(p.usd for p in parts),
+        all(p.priced for p in parts),
+    )
+
+
+def announce(ws: Workspace, settings: Settings, run_id: str, request: Request) -> Estimate | None:
+    """The estimate, written into the run's ledger before anything is sent to a model."""
+    most = estimate(settings, request)
+    if most is not None:
+        ws.append_event(run_id, "model_estimated", {**seal.plain(most), "cap_usd": settings.model_budget_usd})
+    return most
 
 
 def house(
@@ -310,15 +355,15 @@ def house(
 ) -> path.House:
     """The adapters of one run. With outside=False (replay) there are no sources, and nothing can be fetched."""
     bench = bench_of(settings)
-    model, answers = _model(ws, settings, request, run_id, outside=outside)
+    models = _models(ws, settings, request, run_id, outside=outside)
     prompts: Mapping[str, str] = {}
     verifiers: tuple[Verifier, ...] = ()
-    if model is not None:
+    if models:
         from sovereign.kernel.assist import ModelVerifier
         from sovereign.models.prompts import load as load_prompts
 
         prompts = load_prompts()
-        verifiers = (ModelVerifier(model, prompts),)
+        verifiers = (ModelVerifier(models[0], prompts),)
 
     def press(finished: Finished) -> Mapping[str, bytes]:
         from sovereign.press import render
@@ -336,9 +381,9 @@ def house(
         together=held.http.together,
         bench=bench,
         verifiers=verifiers,
-        model=model,
+        model=models[0] if models else None,
+        reviewers=models[1:],
         prompts=prompts,
-        answers=answers,
         policy_text=policy_text(settings),
         press=press,
         search_deadline_s=settings.search_deadline_s,
@@ -378,13 +423,21 @@ def ask(
     library: Sequence[str] = (),
     lab: str | None = None,
     model: str | None = None,
+    reviewers: Sequence[str] | None = None,
     out: Path | None = None,
     progress: Progress = lambda *_: None,
     adding: intake.Progress = lambda *_: None,
+    told: Callable[[Estimate, float], None] = lambda *_: None,
 ) -> Result:
-    """The main job. The run is durable from its first step: killed anywhere, `resume` finishes it."""
+    """The main job. The run is durable from its first step: killed anywhere, `resume` finishes it.
+
+    `reviewers`: further models that review beside `model`; the settings' own when neither is given. `told` gets, before anything is sent to a model, the most
+    that the run can cost and its cap, both in US dollars.
+    """
     with workspace(settings) as ws:
-        row = begin(ws, settings, text, sources=sources, library=library, lab=lab, model=model, adding=adding)
+        row = begin(
+            ws, settings, text, sources=sources, library=library, lab=lab, model=model, reviewers=reviewers, adding=adding, told=told
+        )
         return _work(ws, settings, row.run_id, out, progress)
 
 
@@ -397,15 +450,24 @@ def begin(
     library: Sequence[str] = (),
     lab: str | None = None,
     model: str | None = None,
+    reviewers: Sequence[str] | None = None,
     adding: intake.Progress = lambda *_: None,
+    told: Callable[[Estimate, float], None] = lambda *_: None,
 ) -> RunRow:
     """A new run on record, not yet worked on: `resume` does that, here or in another process. What cannot be asked is refused before."""
     question.ask(text)
     ensure_default_library(ws, settings, adding)
     if library:
         add_to_library(ws, settings, library, adding)
-    request = prepare(ws, settings, text, sources=sources or settings.sources, lab=lab or settings.lab, model=model or settings.model)
-    return ws.runs.create(run_name(settings, request), request.question, seal.plain(request), at=ws.clock.now())
+    beside = reviewers if reviewers is not None else () if model else settings.reviewers
+    request = prepare(
+        ws, settings, text, sources=sources or settings.sources, lab=lab or settings.lab, model=model or settings.model, reviewers=beside
+    )
+    row = ws.runs.create(run_name(settings, request), request.question, seal.plain(request), at=ws.clock.now())
+    most = announce(ws, settings, row.run_id, request)
+    if most is not None:
+        told(most, settings.model_budget_usd)
+    return row
 
 
 def resume(settings: Settings, run_id: str, *, out: Path | None = None, progress: Progress = lambda *_: None) -> Result:
@@ -428,7 +490,7 @@ def _work(ws: Workspace, settings: Settings, run_id: str, out: Path | None, prog
 
     def perform(asked: str, step: Step) -> None:
         with traced(run_id, progress) as told:
-            home = house(ws, settings, request, progress=told)
+            home = house(ws, settings, request, run_id, progress=told)
             path.travel(asked, row.created_at, request, home, path.recording(asked, home, step))
 
     try:

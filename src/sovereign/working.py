@@ -236,11 +236,22 @@ def _one(
 def _begin(ws: Workspace, held: Agenda, settings: Settings, item: Item) -> str:
     """The run of an item, created and bound to it in one transaction: a worker killed here leaves either both or nothing."""
     sources = item.sources or settings.sources
-    request = wiring.prepare(ws, settings, item.question, sources=sources, lab=item.lab, model=item.model or settings.model)
+    request = wiring.prepare(
+        ws,
+        settings,
+        item.question,
+        sources=sources,
+        lab=item.lab,
+        model=item.model or settings.model,
+        reviewers=() if item.model else settings.reviewers,
+    )
     with ws.database.write() as tx:
         name = wiring.run_name(settings, request)
         row = ws.runs.create_in(tx, name, request.question, seal.plain(request), at=ws.clock.now())
         held.bind(tx, item, row.run_id)
+    wiring.announce(
+        ws, settings if item.budget_usd is None else settings.model_copy(update={"model_budget_usd": item.budget_usd}), row.run_id, request
+    )
     return row.run_id
 
 

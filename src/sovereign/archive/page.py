@@ -144,6 +144,17 @@ def _claims(claims: Sequence[Mapping[str, Any]], number: Mapping[str, int]) -> s
     return f'<section><h2>Claims</h2><ol class="claims">{"".join(items)}</ol></section>' if items else ""
 
 
+def _quality(q: Mapping[str, Any] | None) -> str:
+    if not q:
+        return ""
+    parts = []
+    for d in q["dimensions"].values():
+        score = "" if d["score"] is None else f" ({d['score']:g})"
+        parts.append(f"{e(d['name'])} {e(d['level'].lower())}{score}")
+    tier = e((q["tier"] or "no tier").replace("_", " ").lower())
+    return f"<dt>Quality</dt><dd>{tier}: {e(q['why'])}. {', '.join(parts)}</dd>"
+
+
 def _gate(m: Mapping[str, Any], body: Mapping[str, Any]) -> str:
     rows = [[e(c["name"]), e(c["state"].replace("_", " ").lower()), e(c["reason"])] for c in body["checks"]]
     trials = "".join(
@@ -152,7 +163,7 @@ def _gate(m: Mapping[str, Any], body: Mapping[str, Any]) -> str:
     return (
         f"<section><h2>Gate</h2><dl><dt>Level</dt><dd>{e(m['level'] or 'none')} (lowest among the claims stated)</dd><dt>Gate verdict</dt><dd>{e(m['gate_verdict'])} "
         f"({'of claims that an attached trial tested' if trials else 'no trial is attached'})</dd><dt>Tribunal</dt><dd>{e(body['tribunal']['score'])} of 10, {e(body['tribunal']['decision'])}</dd>"
-        f"<dt>Policy</dt><dd>{e(body['policy']['decision'])}: {e(body['policy']['rule'])}</dd><dt>Signed</dt><dd>by {e(m['owner'])} at {e(m['signed_at'])}, key "
+        f"{_quality(m.get('quality'))}<dt>Policy</dt><dd>{e(body['policy']['decision'])}: {e(body['policy']['rule'])}</dd><dt>Signed</dt><dd>by {e(m['owner'])} at {e(m['signed_at'])}, key "
         f"<code>{e(m['fingerprint'])}</code>{': ' + e(m['note']) if m['note'] else ''}</dd></dl>{f'<ul>{trials}</ul>' if trials else ''}{table('Checks of the gate', ['Check', 'State', 'Reason'], rows)}"
         '<p><a href="graph.svg">Claims and sources as a graph</a></p></section>'
     )

@@ -89,6 +89,7 @@ def manifest_file(record: Record, files: Mapping[str, bytes]) -> dict[str, Any]:
         "gate_verdict": record.gate_verdict,
         "policy": {k: record.body["policy"][k] for k in ("decision", "rule", "sha256")},
         "score": record.body["tribunal"]["score"],
+        "quality": _quality(record.body.get("quality")),
         "claims": len(record.body["claims"]),
         "sources": len(record.papers),
         "source_titles": [p.title for p in record.papers],
@@ -105,6 +106,14 @@ def manifest_file(record: Record, files: Mapping[str, bytes]) -> dict[str, Any]:
         "files": {n: {"sha256": seal.sha256(b), "bytes": len(b), "media_type": media_type(n)} for n, b in sorted(files.items())},
     }
     return {**body, "digest": seal.digest(body)}
+
+
+def _quality(assessed: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The quality record as the manifest carries it; None for a run that was printed before there was one."""
+    if assessed is None:
+        return None
+    dimensions = {d["key"]: {k: d[k] for k in ("name", "score", "level", "basis")} for d in assessed["dimensions"]}
+    return {"tier": assessed["tier"], "why": assessed["why"], "verified": assessed["verified_count"], "dimensions": dimensions}
 
 
 def claims_file(record: Record) -> dict[str, Any]:

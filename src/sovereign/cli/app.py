@@ -51,7 +51,12 @@ def ask(
         list[str] | None, typer.Option(help="Files, folders, arXiv ids or DOIs to add to the library first; may be repeated.")
     ] = None,
     lab: Annotated[str | None, typer.Option(help="off, smoke, standard or gpu: whether experiments may be run.")] = None,
-    model: Annotated[str | None, typer.Option(help="A language model; none is needed.")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A language model; none is needed. Repeated: further models review beside it, the same name again with another seed."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the draft. Default: inside the workspace.")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Open no network connection.")] = False,
     json_: Json = False,
@@ -66,7 +71,17 @@ def ask(
     chosen = settings(workspace, offline=offline or None)
     names = [s.strip() for s in sources.split(",") if s.strip()] or list(chosen.sources)
     found = wiring.ask(
-        chosen, question, sources=names, library=library or [], lab=lab, model=model, out=out, progress=show.Stations(), adding=show.bar()
+        chosen,
+        question,
+        sources=names,
+        library=library or [],
+        lab=lab,
+        model=model[0] if model else None,
+        reviewers=model[1:] if model else None,
+        out=out,
+        progress=show.Stations(),
+        adding=show.bar(),
+        told=show.estimate,
     )
     _end(found, json_)
 

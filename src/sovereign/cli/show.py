@@ -75,6 +75,16 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     Console(highlight=False, markup=False).print(shown)
 
 
+def estimate(most: Any, cap_usd: float) -> None:
+    """Before a model is asked anything: the most that the run can take, and the cap that holds."""
+    money = f"{most.usd:.2f} US dollars" + ("" if most.priced else " (no price is known; 30/180 per million tokens are assumed)")
+    aside(
+        f"  models: at most {most.calls} calls, {most.tokens_in:,} tokens in and {most.tokens_out:,} out, {money}; the cap is {cap_usd:g} US dollars"
+    )
+    if most.usd > cap_usd:
+        aside("  the cap may stop the run; what was answered is kept, and it goes on when the cap is raised")
+
+
 def result(body: Mapping[str, Any], files: Mapping[str, str], state: str) -> None:
     """The end of `ask`: what was answered, what was decided, and where the PDF is."""
     answered = [c for c in body["coverage"] if c["answered"]]
@@ -89,6 +99,11 @@ def result(body: Mapping[str, Any], files: Mapping[str, str], state: str) -> Non
         f"  tribunal  {body['tribunal']['score']:.2f} of 10, {body['tribunal']['decision']}, revision round {body['tribunal']['revision_round']}"
     )
     say(f"  policy    {body['policy']['decision']}: {body['policy']['rule']}")
+    if quality := body.get("quality"):
+        say(f"  quality   {(quality['tier'] or 'no tier').replace('_', ' ').lower()}: {quality['why']}")
+    if body.get("spent", {}).get("calls"):
+        cost = body["spent"]["cost_usd"]
+        say(f"  models    {body['spent']['calls']} calls, {'an unknown amount' if cost is None else f'{cost:.4f} US dollars'}")
     for check in body["checks"]:
         if check["state"] != "PASSED":
             say(f"  check     {check['name']}: {check['state']} — {check['reason']}")

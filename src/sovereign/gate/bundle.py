@@ -15,6 +15,7 @@ from sovereign.gate.keys import known_keys
 from sovereign.store.workspace import Workspace
 from sovereign.version import __version__
 
+ASKED = ("model_answered", "model_paid")  # with these an exported run can be replayed without the model
 PUBLIC_WITHHELD = ("search", "admit")  # records that carry abstracts of other people's papers
 
 
@@ -26,6 +27,7 @@ def bundle(ws: Workspace, run_id: str, *, public: bool = False) -> dict[str, byt
     manifests = [s.manifest for s in (x.statement for x in signatures_of(ws, run_id))]
     wanted = [run.row.request, *run.steps.values(), *manifests]
     hidden = [r.document for r in run.readings if r.document]
+    hidden += [str(e.body["blob"]) for e in events if e.kind in ASKED]  # prompts carry passages of sources
     if public:
         kept_out = [d for k, d in run.steps.items() if k.rsplit("-", 1)[0] in PUBLIC_WITHHELD]
         hidden += kept_out

@@ -29,6 +29,7 @@ from sovereign.records import (
     Reading,
     Ruling,
     SearchRecord,
+    Wording,
 )
 from sovereign.store.runs import RunRow
 from sovereign.store.workspace import Workspace
@@ -36,8 +37,8 @@ from sovereign.store.workspace import Workspace
 T = TypeVar("T")
 KINDS: Mapping[str, Any] = {
     "question": Question, "plan": tuple[Query, ...], "search": tuple[SearchRecord, ...], "admit": tuple[Admission, ...],
-    "read": tuple[Reading, ...], "claims": ClaimSet, "verify": tuple[Ruling, ...], "predict": tuple[Foreseen, ...], "experiment": Executed, "draft": Draft,
-    "tribunal": Hearing, "policy": PolicyDecision, "press": dict[str, str],
+    "read": tuple[Reading, ...], "claims": ClaimSet, "verify": tuple[Ruling, ...], "predict": tuple[Foreseen, ...], "experiment": Executed,
+    "wording": Wording, "draft": Draft, "tribunal": Hearing, "policy": PolicyDecision, "press": dict[str, str],
 }  # fmt: skip
 
 
@@ -201,6 +202,9 @@ def overview(ws: Workspace, run_id: str, run: Held | None = None) -> dict[str, A
         "policy": seal.plain(run.decision),
         "score": run.hearing.score,
         "tribunal": run.hearing.decision,
+        "agreement": seal.plain(run.hearing.agreement),
+        "quality": run.body.get("quality"),
+        "spent": run.body.get("spent"),
         "verdicts": verdicts,
         "claims": len(run.claims),
         "facets_answered": [sum(c.answered for c in run.draft.coverage), len(run.draft.coverage)],

@@ -20,10 +20,11 @@ from sovereign import seal
 from sovereign.kernel import language
 from sovereign.kernel.tribunal import wording
 from sovereign.kernel.tribunal.kinds import KINDS
-from sovereign.kernel.tribunal.record import APPROVE_AT, Dossier, panel_score, score_of, sentences_of
+from sovereign.kernel.tribunal.record import APPROVE_AT, Dossier, panel_score, score_of, sentences_of, steers
 from sovereign.ports import Model
 from sovereign.records import (
     Act,
+    Agreement,
     Claim,
     Document,
     FacetKind,
@@ -35,10 +36,12 @@ from sovereign.records import (
     Question,
     Review,
     Role,
+    RoleAgreement,
     Ruling,
     Severity,
     Span,
     Verdict,
+    Wording,
 )
 
 Prompts = Mapping[str, str]
@@ -46,6 +49,14 @@ MAX_QUERIES, MAX_QUERY_CHARS = 4, 120
 MAX_MATERIAL_CHARS = 24_000  # of passages in one prompt: about 8 000 tokens
 JUDGE_PASSAGES = 8
 MAX_WORDS = 110  # of one reworded sentence; the tribunal's own limit
+# What a model's finding may lead to: words of the source beside a sentence, or the claim's own words again. Nothing is dropped or searched for because of it.
+ACTS = {
+    "number_without_setting": Act.REQUALIFY,
+    "overclaim": Act.REQUALIFY,
+    "contested_shown_as_settled": Act.REQUALIFY,
+    "wording_not_the_claims": Act.REWRITE,
+    "sentence_differs_from_claim": Act.REWRITE,
+}
 UNSTABLE = "decision_unstable"  # found by comparing models, never by one of them
 BAND = 1.0  # a model's score this far from the rule's is dissent
 
@@ -166,17 +177,10 @@ def _located(quote: str, document: Document, paper_id: str) -> tuple[Span | None
             start, end = passage.start + a, passage.start + b
             if start <= match.start() and match.end() <= end:
                 text = document.text[start:end]
-                if _steers(text, document):
+                if steers(text, document):
                     return None, "the sentence reads like an instruction to a machine"
                 return Span(document.sha256, start, end, text, paper_id, passage.section), ""
     return None, "the quote is not within one sentence"
-
-
-def _steers(text: str, document: Document) -> bool:
-    """Whether a reader marked this text as an attempt to steer a machine."""
-    mine = re.sub(r"\W+", "", text.lower())
-    marked = (re.sub(r"\W+", "", s.split("“", 1)[-1].lower())[:100] for s in document.suspicious)
-    return any(m and len(m) >= 12 and (m in mine or mine in m) for m in marked)
 
 
 def _relevant(passages: Sequence[Passage], text: str, *, limit: int, most: int | None = None) -> list[Passage]:
@@ -193,18 +197,19 @@ def _relevant(passages: Sequence[Passage], text: str, *, limit: int, most: int |
 # --- wording ---
 
 
-@dataclass(frozen=True)
-class Reworded:
-    """`kept`: claim id -> the new sentence. `refused`: (claim id, what the model wrote, why the claim's own words stay)."""
+def reword(
+    model: Model,
+    prompts: Prompts,
+    claims: Sequence[Claim],
+    verify: Callable[[Claim], Ruling],
+    other_faults: Callable[[str, Claim], str] = lambda _text, _claim: "",
+) -> Wording:
+    """New sentences for claims. Kept only when nothing but harmless words changed and `verify` (against the claim's own documents) says SUPPORTED.
 
-    kept: dict[str, str]
-    refused: tuple[tuple[str, str, str], ...]
-
-
-def reword(model: Model, prompts: Prompts, claims: Sequence[Claim], verify: Callable[[Claim], Ruling]) -> Reworded:
-    """New sentences for claims. Kept only when nothing but harmless words changed and `verify` (against the claim's own documents) says SUPPORTED."""
+    `other_faults`: what else speaks against a sentence ("" for nothing), such as words taken over from a source.
+    """
     if not claims:
-        return Reworded({}, ())
+        return Wording(0, {})
     material = {"statements": [{"id": c.claim_id, "text": c.text} for c in claims]}
     answer = model.ask(rendered(prompts, "reword", material), shape=SENTENCES, purpose="reword")
     by_id = {c.claim_id: c for c in claims}
@@ -214,12 +219,12 @@ def reword(model: Model, prompts: Prompts, claims: Sequence[Claim], verify: Call
         claim, text = by_id.get(str(item["id"])), " ".join(str(item["text"]).split())
         if claim is None or claim.claim_id in kept or text == claim.text:
             continue
-        why = _refusal(text, claim, verify)
+        why = _refusal(text, claim, verify) or other_faults(text, claim)
         if why:
             refused.append((claim.claim_id, text, why))
         else:
             kept[claim.claim_id] = text
-    return Reworded(kept, tuple(refused))
+    return Wording(len(claims), kept, tuple(refused))
 
 
 def _refusal(text: str, claim: Claim, verify: Callable[[Claim], Ruling]) -> str:
@@ -260,7 +265,7 @@ class ModelVerifier:
         hit = re.search(r"\s+".join(map(re.escape, words)), document.text) if len(words) >= 3 else None
         if hit is None:
             return self._said(Verdict.UNRESOLVED, "the model's quote does not stand in the document")
-        if _steers(hit.group(), document):
+        if steers(hit.group(), document):
             return self._said(Verdict.UNRESOLVED, "the model's quote reads like an instruction to a machine")
         missing = _numbers(claim.text) - _numbers(hit.group())
         if verdict is Verdict.SUPPORTED and missing:
@@ -282,18 +287,13 @@ def _numbers(text: str) -> set[str]:
 
 @dataclass(frozen=True)
 class Panel:
-    """Reviews with a model's findings added, and how much the models or seeds agree.
+    """Reviews with a model's findings added, and how far the models or seeds agree; when the decision flips between them, a blocking finding escalates.
 
-    scores: the panel's score by each model or seed alone. spread: largest minus smallest. alpha: Krippendorff's alpha over roles and kinds of
-    finding, None with one rater or no variation. flips: the decision would change between them; then a blocking finding escalates.
     dropped: (role, what, why) of findings that were not kept.
     """
 
     reviews: tuple[Review, ...]
-    scores: tuple[float, ...]
-    spread: float
-    alpha: float | None
-    flips: bool
+    agreement: Agreement
     dropped: tuple[tuple[str, str, str], ...]
 
 
@@ -312,15 +312,10 @@ def review(models: Sequence[Model], prompts: Prompts, dossier: Dossier, rule: Se
         mine = [told[base.role, n] for n in range(len(models))]
         dropped += [(base.role.value, what, why) for _, _, lost in mine for what, why in lost]
         reviews.append(_merged(base, mine, models))
-    scores = tuple(
-        panel_score([replace(b, score=score_of(f), findings=f) for b in rule for f in [_joined(b, told[b.role, n][0])]])
-        for n in range(len(models))
-    )
-    spread = round(max(scores) - min(scores), 2) if scores else 0.0
-    flips = len({s >= APPROVE_AT for s in scores}) > 1
-    if flips:
-        reviews = [_unstable(r, scores) if r.role is Role.SYNTHESIZER else r for r in reviews]
-    return Panel(tuple(reviews), scores, spread, _agreement(rule, told, len(models)), flips, tuple(dropped))
+    agreement = _agreement(rule, told, models)
+    if agreement.flips:
+        reviews = [_unstable(r, agreement.scores) if r.role is Role.SYNTHESIZER else r for r in reviews]
+    return Panel(tuple(reviews), agreement, tuple(dropped))
 
 
 def _reviewed(model: Model, prompts: Prompts, d: Dossier, base: Review) -> tuple[tuple[Finding, ...], float, list[tuple[str, str]]]:
@@ -340,7 +335,7 @@ def _reviewed(model: Model, prompts: Prompts, d: Dossier, base: Review) -> tuple
         elif not targets:
             dropped.append((kind, "names nothing that is in the draft"))
         else:
-            kept.append(Finding(base.role, kind, severity, " ".join(str(item["text"]).split()), targets, Act.TELL_OWNER))
+            kept.append(Finding(base.role, kind, severity, " ".join(str(item["text"]).split()), targets, ACTS.get(kind, Act.TELL_OWNER)))
     return tuple(kept), float(answer["score"]), dropped
 
 
@@ -401,11 +396,46 @@ def _unstable(base: Review, scores: Sequence[float]) -> Review:
     return replace(base, findings=findings, score=score_of(findings))
 
 
-def _agreement(rule: Sequence[Review], told: Mapping[tuple[Role, int], Any], raters: int) -> float | None:
-    """Nominal alpha over (role, kind of finding) units: reported or not."""
-    kinds = [(b.role, k) for b in rule for k, (role, _, _) in sorted(KINDS.items()) if role is b.role]
-    units = [[float(any(f.kind == k for f in told[role, n][0])) for n in range(raters)] for role, k in kinds]
-    return krippendorff_alpha(units)
+def _agreement(rule: Sequence[Review], told: Mapping[tuple[Role, int], Any], models: Sequence[Model]) -> Agreement:
+    """Scores by each model alone, and nominal alpha over kinds of finding (reported or not), per role and over all roles."""
+    raters = range(len(models))
+    alone = [[_alone(b, told[b.role, n][0]) for b in rule] for n in raters]
+    scores = tuple(panel_score(reviews) for reviews in alone)
+    units = {
+        b.role: [
+            [float(any(f.kind == kind for f in told[b.role, n][0])) for n in raters]
+            for kind, (role, _, _) in sorted(KINDS.items())
+            if role is b.role and kind != UNSTABLE
+        ]
+        for b in rule
+    }
+    roles = tuple(
+        RoleAgreement(
+            b.role,
+            tuple(alone[n][i].score for n in raters),
+            tuple(told[b.role, n][1] for n in raters),
+            _spread([alone[n][i].score for n in raters]),
+            _rounded(krippendorff_alpha(units[b.role])),
+        )
+        for i, b in enumerate(rule)
+    )
+    everything = [row for rows in units.values() for row in rows]
+    flips = len({s >= APPROVE_AT for s in scores}) > 1
+    alpha = _rounded(krippendorff_alpha(everything))
+    return Agreement(tuple(m.name for m in models), scores, _spread(scores), alpha, flips, roles)
+
+
+def _alone(base: Review, findings: Sequence[Finding]) -> Review:
+    joined = _joined(base, findings)
+    return replace(base, score=score_of(joined), findings=joined)
+
+
+def _spread(scores: Sequence[float]) -> float:
+    return round(max(scores) - min(scores), 2) if scores else 0.0
+
+
+def _rounded(alpha: float | None) -> float | None:
+    return None if alpha is None else round(alpha, 4)
 
 
 def krippendorff_alpha(units: Sequence[Sequence[float | None]], *, metric: str = "nominal") -> float | None:

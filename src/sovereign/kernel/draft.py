@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from sovereign.kernel.language import mentions
 from sovereign.kernel.standing import STOPPING, standings, work_of
@@ -29,6 +29,7 @@ from sovereign.records import (
     Level,
     Paper,
     PaperKind,
+    Qualifier,
     Question,
     Reading,
     Ruling,
@@ -70,6 +71,11 @@ class Material:
     unread_notes: tuple[str, ...] = ()  # what could not be read, and suspicious text found in sources
     checks: tuple[Check, ...] = ()
     flag_checks: tuple[SearchRecord, ...] = ()  # what became of the works; `searches` holds the rest
+    wordings: Mapping[str, str] = field(default_factory=dict)  # claim id -> a sentence that a model worded and verification supported again
+    qualifiers: Mapping[str, Qualifier] = field(
+        default_factory=dict
+    )  # claim id -> words of its own document that a revision prints with it
+    contested: tuple[str, ...] = ()  # claim ids that a revision shows with everything that stands against them
 
 
 def compose(m: Material) -> Draft:
@@ -333,16 +339,28 @@ def _reported(trial: Trial, s: Statement) -> Sentence:
     return Sentence("", text, SentenceKind.CLAIM, trials=(trial.trial_id,))
 
 
+def worded_claims(m: Material, draft: Draft) -> tuple[Claim, ...]:
+    """Claims that a sentence of the draft states alone and that may be said in other words: supported, and no row of a table. In reading order."""
+    claims = {c.claim_id: c for c in m.claims}
+    supported = {r.claim_id for r in m.rulings if r.verdict is Verdict.SUPPORTED}
+    stated = [*draft.abstract, *(s for section in draft.sections for s in section.sentences)]
+    named = dict.fromkeys(s.claims[0] for s in stated if s.kind is SentenceKind.CLAIM and len(s.claims) == 1)
+    return tuple(claims[c] for c in named if c in supported and c in claims and not _is_row(claims[c]))
+
+
 def _disagreements(m: Material, book: _Book) -> Section | None:
     sentences = []
     claims = {c.claim_id: c for c in m.claims}
+    shown: set[frozenset[str]] = set()
     for ruling in m.rulings:
         if ruling.contested_by and book.stated(claims[ruling.claim_id]):
             other = claims.get(ruling.contested_by[0])
             if other is not None and ruling.claim_id < other.claim_id:
                 pair = (ruling.claim_id, other.claim_id)
                 text = f"Contested: {_quoted(claims[pair[0]].text)} {book.mark(claims[pair[0]])} stands against {_quoted(other.text)} {book.mark(other)}."
+                shown.add(frozenset(pair))
                 sentences.append(Sentence("", text, SentenceKind.CLAIM, pair, citations=book.cite(claims[pair[0]], other)))
+        sentences += _against(ruling, claims, shown, book) if ruling.claim_id in m.contested else []
         for evidence in ruling.evidence:
             if evidence.trial_id and evidence.stance is Stance.REFUTES and book.stated(claims[ruling.claim_id]):
                 ours = [x for t in m.trials if t.trial_id == evidence.trial_id for x in t.statements if evidence.note.endswith(x.text)]
@@ -354,6 +372,17 @@ def _disagreements(m: Material, book: _Book) -> Section | None:
             text = f"Contradicted and therefore not used: {_quoted(claim.text)} {book.mark(claim)} — {ruling.reason.rstrip('.')}."
             sentences.append(Sentence("", text, SentenceKind.CLAIM, (claim.claim_id,), citations=book.cite(claim)))
     return Section("Contradictions", tuple(sentences)) if sentences else None
+
+
+def _against(ruling: Ruling, claims: Mapping[str, Claim], shown: set[frozenset[str]], book: _Book) -> list[Sentence]:
+    """Everything that stands against one claim and is not told yet; a claim without a standing of its own is told as contested, not as a finding."""
+    out = []
+    mine = claims[ruling.claim_id]
+    for other in (claims[c] for c in ruling.contested_by if c in claims and frozenset((c, ruling.claim_id)) not in shown):
+        shown.add(frozenset((other.claim_id, mine.claim_id)))
+        text = f"Contested: {_quoted(mine.text)} {book.mark(mine)} stands against {_quoted(other.text)} {book.mark(other)}."
+        out.append(Sentence("", text, SentenceKind.CLAIM, (mine.claim_id, other.claim_id), citations=book.cite(mine, other)))
+    return out
 
 
 def _gaps(m: Material, book: _Book, coverage: Sequence[Coverage], answer: Section) -> Section | None:
@@ -497,6 +526,7 @@ class _Book:
         self.rulings = {r.claim_id: r for r in m.rulings}
         self.dropped = frozenset(m.dropped)
         self.special = frozenset(m.absences) | frozenset(m.cautions)
+        self.wordings, self.qualifiers = m.wordings, m.qualifiers
         self.order: list[str] = []
 
     def stated(self, claim: Claim) -> bool:
@@ -527,12 +557,14 @@ class _Book:
     def sentence(self, claim: Claim) -> Sentence:
         citations = self.cite(claim)
         paper = self.papers.get(claim.paper_id or "")
-        text = claim.text.strip()
-        if paper is None or paper.kind is not PaperKind.NOTE:
+        text = self.wordings.get(claim.claim_id, claim.text).strip()
+        if claim.claim_id not in self.wordings and (paper is None or paper.kind is not PaperKind.NOTE):
             text = f"{_who(paper)} {'states in its abstract' if self._abstract_only(claim) else 'states'}: {_quoted(text)}"
         ruling = self.rulings[claim.claim_id]
         if ruling.verdict is Verdict.QUALIFIED:
             text = f"{text.rstrip('.')} (with a qualification: {ruling.reason.rstrip('.')})."
+        if (added := self.qualifiers.get(claim.claim_id)) is not None:
+            text = f"{text.rstrip('.')} ({added.printed})."
         if not re.search(r"[.!?”)]$", text):
             text += "."
         return Sentence("", text, SentenceKind.CLAIM, (claim.claim_id,), facets=claim.answers, citations=citations)

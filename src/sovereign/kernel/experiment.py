@@ -8,7 +8,8 @@ claim, or the published statement that this claim makes; scale conceptual gives 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from sovereign.records import (
     Direction,
     Evidence,
     Executed,
+    Facet,
     FacetKind,
     Foreseen,
     GateVerdict,
@@ -192,3 +194,73 @@ def raise_levels(rulings: Sequence[Ruling], executed: Executed) -> tuple[Ruling,
             ruling = replace(ruling, level=level, evidence=(*ruling.evidence, evidence))
         out.append(ruling)
     return tuple(out)
+
+
+# --- trials that a hearing asks for ---
+
+
+class Only:
+    """A bench that shows some of its studies. Satisfies ports.Bench."""
+
+    def __init__(self, bench: Bench, names: Sequence[str]):
+        self._bench, self._names = bench, frozenset(names)
+
+    def studies(self) -> tuple[StudyInfo, ...]:
+        return tuple(s for s in self._bench.studies() if s.name in self._names)
+
+    def reference_trials(self) -> tuple[Trial, ...]:
+        return tuple(t for t in self._bench.reference_trials() if t.study in self._names)
+
+    def predictions(self, study: str, *, preset: str) -> tuple[Prediction, ...]:
+        return self._bench.predictions(study, preset=preset)
+
+    def figure(self, trial_id: str, name: str) -> bytes | None:
+        return self._bench.figure(trial_id, name)
+
+    def run(self, study: str, *, preset: str, factors: Mapping[str, str], out: Path, predictions: Sequence[Prediction] = ()) -> Trial:
+        return self._bench.run(study, preset=preset, factors=factors, out=out, predictions=predictions)
+
+
+def widened(question: Question, claims: Sequence[Claim]) -> Question:
+    """The question with the systems of these claims beside its own: what a trial of them would be about."""
+    known = {f.text.lower() for f in question.facets}
+    named = dict.fromkeys(s for c in claims for s in c.slots.subject if s.lower() not in known)
+    return replace(question, facets=(*question.facets, *(Facet(FacetKind.SYSTEM, s, (s.lower(),)) for s in named))) if named else question
+
+
+def untried(
+    question: Question,
+    admissions: Sequence[Admission],
+    claims: Sequence[Claim],
+    executed: Executed,
+    bench: Bench | None,
+    *,
+    lab: str,
+    budget_s: float,
+) -> tuple[tuple[str, str], ...]:
+    """(claim id, study) where a study speaks to the claim's own system, could be cited or run in `budget_s` seconds, and this run has not looked at it."""
+    if bench is None:
+        return ()
+    done = {t.study for t in executed.trials}
+    cited = {t.study for t in bench.reference_trials()}
+    works = {a.paper.arxiv_id for a in admissions if a.admitted and a.score == 1.0 and a.paper.arxiv_id}
+    open_ones = [
+        s
+        for s in bench.studies()
+        if s.name not in done and (s.name in cited or (lab != "off" and s.presets.get(lab, math.inf) <= budget_s))
+    ]
+    return tuple((c.claim_id, s.name) for c in claims for s in open_ones if _suits(s, widened(question, [c]), works))
+
+
+def joined(new: Executed, old: Executed) -> Executed:
+    """Both together, what is new first; of one study the new trials count."""
+    again = {t.study for t in new.trials}
+    kept = [t for t in old.trials if t.study not in again]
+    ids, names = {t.trial_id for t in kept}, {_check(t.study) for t in new.trials}
+    return Executed(
+        (*new.trials, *kept),
+        (*new.bears_on, *(b for b in old.bears_on if b[0] in ids)),
+        (*new.backs, *(b for b in old.backs if b[1] in ids)),
+        (*new.checks, *(c for c in old.checks if c.name not in names)),
+        tuple(dict.fromkeys((*new.why, *old.why))),
+    )

@@ -31,11 +31,13 @@ from sovereign.records import (
     Reading,
     Ruling,
     SearchRecord,
+    Spent,
     State,
     Trial,
     Verdict,
 )
 
+NOTHING_SPENT = Spent()
 Fact = float | int | bool | str | None
 _OPERATORS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "==": operator.eq, "!=": operator.ne}
 FACTS = {
@@ -58,7 +60,13 @@ FACTS = {
     "flagged_sources": "cited works, or works that cited notes are about, that are retracted, withdrawn or superseded",
     "flagged_left_out": "works that bear on the question and were left out because they, or the works they are notes on, are retracted or withdrawn",
     "unchecked_sources": "cited works of which those who would know did not say whether they were retracted; None when nobody was asked",
-    "cost_usd": "money spent on models",
+    "cost_usd": "US dollars spent on models until the decision; 0 without a model, None when a price is not known",
+    "cost_at_most_usd": "the same with a ceiling where a price is not known",
+    "model_calls": "calls that models answered or failed to answer usefully",
+    "model_tokens": "tokens in and out of all models",
+    "decision_unstable": "the tribunal's decision differs between the models or seeds that review; None with fewer than two",
+    "score_spread": "largest minus smallest score of the models or seeds that review; None with fewer than two",
+    "agreement_alpha": "Krippendorff's alpha of their findings; None with fewer than two, or where no finding varies",
 }
 
 
@@ -81,7 +89,7 @@ def facts(
     hearing: Hearing,
     checks: Sequence[Check],
     trials: Sequence[Trial] = (),
-    cost_usd: float = 0.0,
+    spent: Spent = NOTHING_SPENT,
     *,
     searches: Sequence[SearchRecord] = (),
 ) -> dict[str, Fact]:
@@ -117,7 +125,13 @@ def facts(
         "flagged_sources": sum(bool(a.paper.flags) for a in admissions if a.paper.paper_id in set(references)),
         "flagged_left_out": sum(a.score is not None and not a.admitted and bool(STOPPING & set(a.paper.flags)) for a in admissions),
         "unchecked_sources": _unchecked(admissions, references, searches),
-        "cost_usd": cost_usd,
+        "cost_usd": spent.cost_usd,
+        "cost_at_most_usd": spent.at_most_usd,
+        "model_calls": spent.calls,
+        "model_tokens": spent.tokens_in + spent.tokens_out,
+        "decision_unstable": hearing.agreement.flips if hearing.agreement else None,
+        "score_spread": hearing.agreement.spread if hearing.agreement else None,
+        "agreement_alpha": hearing.agreement.alpha if hearing.agreement else None,
     }
 
 

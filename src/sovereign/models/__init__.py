@@ -5,7 +5,7 @@ A model is chosen by name, `provider:NAME`, and only that one is ever called: th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # httpx is loaded when a model is built
     from sovereign.ports import Embedder, Model
     from sovereign.settings import Settings
 
-__all__ = ["PROVIDERS", "build_embedder", "build_model", "is_local"]
+__all__ = ["PROVIDERS", "build_embedder", "build_model", "is_local", "panel_names"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,39 @@ PROVIDERS = {
 SCRIPTED = "scripted"
 
 
+def panel_names(specs: Sequence[str]) -> list[tuple[str, int | None, str]]:
+    """(specification, seed, the name its answers are kept under) of every model of a panel. The same name again is the same model with another seed, 2, 3, …
+
+    Raises UnknownName and SettingsInvalid as build_model does; needs no key.
+    """
+    out: list[tuple[str, int | None, str]] = []
+    seen: dict[str, int] = {}
+    for spec in specs:
+        bare = _bare_name(spec)
+        seen[bare] = seen.get(bare, 0) + 1
+        seed = seen[bare] if seen[bare] > 1 else None
+        out.append((spec, seed, _seeded(bare, seed)))
+    return out
+
+
+def _bare_name(spec: str) -> str:
+    provider, _, rest = spec.partition(":")
+    if provider == SCRIPTED:
+        from sovereign.models.scripted import NAME
+
+        return NAME
+    known = _provider("model", provider)
+    if not rest:
+        raise SettingsInvalid(f"The model {spec!r} names no model.", mend=f"Write {provider}:NAME.")
+    from sovereign.models.accounting import FREE, UNKNOWN, split_price
+
+    return f"{provider}:{split_price(rest, FREE if known.free else UNKNOWN)[0]}"
+
+
+def _seeded(bare: str, seed: int | None) -> str:
+    return bare if seed is None else f"{bare}#{seed}"
+
+
 def build_model(
     settings: Settings,
     *,
@@ -63,18 +96,17 @@ def build_model(
         return None
     provider, _, rest = wanted.partition(":")
     if provider == SCRIPTED:
-        from sovereign.models.scripted import Scripted
+        from sovereign.models.scripted import NAME, Scripted
 
-        return Scripted.from_file(Path(rest), keep=keep) if rest else Scripted(keep=keep)
+        named = _seeded(NAME, seed)
+        return Scripted.from_file(Path(rest), keep=keep, name=named) if rest else Scripted(keep=keep, name=named)
+    full = _seeded(_bare_name(wanted), seed)
     known = _provider("model", provider)
-    if not rest:
-        raise SettingsInvalid(f"The model {wanted!r} names no model.", mend=f"Write {provider}:NAME.")
     from sovereign.models.accounting import FREE, UNKNOWN, Budget, split_price
     from sovereign.models.anthropic import Anthropic
     from sovereign.models.openai_compatible import OpenAICompatible
 
     bare, price = split_price(rest, FREE if known.free else UNKNOWN)
-    full = f"{provider}:{bare}" + (f"#{seed}" if seed is not None else "")
     line = _line(settings, known, full, wire)
     kind = Anthropic if known.protocol == "anthropic" else OpenAICompatible
     held = budget if budget is not None else Budget(settings.model_budget_usd)

@@ -7,6 +7,7 @@ wrong; then ModelFailed(bad_shape). Nothing is ever filled in.
 from __future__ import annotations
 
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -16,10 +17,11 @@ from sovereign import seal
 from sovereign.errors import ModelFailed
 from sovereign.models import shapes
 from sovereign.models._wire import Wire
-from sovereign.models.accounting import Budget, Estimate, Price, Usage, tokens
+from sovereign.models.accounting import CHARS_PER_TOKEN, Budget, Estimate, Price, Usage, tokens
 
 REPAIRS = 2
 MAX_OUTPUT_TOKENS = 4096
+SAMPLED_AT = 0.7  # temperature of a model with a seed: at 0 every seed would say the same
 Progress = Callable[[str, int], None]  # purpose, characters so far
 
 
@@ -68,6 +70,10 @@ class ChatModel(ABC):
         self.name, self.model, self.wire, self.price, self.budget = name, model, wire, price, budget
         self.seed, self.max_output_tokens, self.keep, self.progress = seed, max_output_tokens, keep, progress
 
+    @property
+    def temperature(self) -> float:
+        return 0.0 if self.seed is None else SAMPLED_AT
+
     @abstractmethod
     def send(self, prompt: str, *, shape: Mapping[str, Any], purpose: str) -> Reply:
         """One request. Raises ModelFailed."""
@@ -75,10 +81,10 @@ class ChatModel(ABC):
     @abstractmethod
     def stream(self, prompt: str, *, purpose: str) -> AsyncIterator[str]: ...
 
-    def estimate(self, prompts: list[str]) -> Estimate:
-        """An upper bound for these calls without repairs, before anything is sent."""
-        n_in, n_out = sum(tokens(p) for p in prompts), self.max_output_tokens * len(prompts)
-        return Estimate(len(prompts), n_in, n_out, self.price.of(n_in, n_out), self.price.known)
+    def estimate(self, calls: int, prompt_chars: int) -> Estimate:
+        """An upper bound, without repairs, for calls whose prompts have at most `prompt_chars` characters each, before anything is sent."""
+        n_in, n_out = calls * math.ceil(prompt_chars / CHARS_PER_TOKEN), calls * self.max_output_tokens
+        return Estimate(calls, n_in, n_out, self.price.of(n_in, n_out), self.price.known)
 
     def ask(self, prompt: str, *, shape: Mapping[str, Any], purpose: str) -> Mapping[str, Any]:
         """An object that has the shape. Raises ModelFailed with its kind; never a default answer."""

@@ -45,7 +45,7 @@ class Anthropic(ChatModel):
         return {
             "model": self.model,
             "max_tokens": self.max_output_tokens,
-            "temperature": 0,
+            "temperature": self.temperature,
             "messages": [{"role": "user", "content": prompt}],
         }
 

@@ -52,7 +52,7 @@ class OpenAICompatible(ChatModel):
         body: dict[str, Any] = {
             "model": self.model,
             "messages": [{"role": "user", "content": prompt}],
-            "temperature": 0,
+            "temperature": self.temperature,
             "max_tokens": self.max_output_tokens,
         }
         if self.seed is not None:

@@ -26,13 +26,15 @@ NAME = "scripted/1"
 class Scripted:
     """Satisfies ports.Model. `script`: purpose -> answers, used up in order, then the rules answer."""
 
-    def __init__(self, script: Mapping[str, list[Any]] | None = None, *, keep: Callable[[Exchange], None] = lambda _exchange: None):
-        self.name = NAME
+    def __init__(
+        self, script: Mapping[str, list[Any]] | None = None, *, keep: Callable[[Exchange], None] = lambda _exchange: None, name: str = NAME
+    ):
+        self.name = name
         self.script = {purpose: list(answers) for purpose, answers in (script or {}).items()}
         self.keep = keep
 
     @classmethod
-    def from_file(cls, path: Path, *, keep: Callable[[Exchange], None] = lambda _exchange: None) -> Scripted:
+    def from_file(cls, path: Path, *, keep: Callable[[Exchange], None] = lambda _exchange: None, name: str = NAME) -> Scripted:
         """Raises NotFound or SettingsInvalid."""
         try:
             body = json.loads(path.read_text(encoding="utf-8"))
@@ -42,7 +44,7 @@ class Scripted:
             raise SettingsInvalid(f"The script {path} is not valid JSON: {exc}.") from exc
         if not isinstance(body, dict) or not all(isinstance(v, list) for v in body.values()):
             raise SettingsInvalid(f"The script {path} is not of the form {{purpose: [answers]}}.")
-        return cls(body, keep=keep)
+        return cls(body, keep=keep, name=name)
 
     def ask(self, prompt: str, *, shape: Mapping[str, Any], purpose: str) -> Mapping[str, Any]:
         """Raises ModelFailed(bad_shape) when the script's own answer does not have the shape, or no rule knows this purpose."""

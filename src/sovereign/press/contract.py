@@ -47,10 +47,12 @@ def document(f: Finished) -> dict[str, Any]:
                 for r in last.reviews
             ],
             "score": last.score,
+            "agreement": seal.plain(last.agreement),
             "revision_round": last.revision_round,
             "decision": last.decision,
             "hearings": [
-                {"revision_round": h.revision_round, "score": h.score, "decision": h.decision, "acted": list(h.acted)} for h in f.hearings
+                {"revision_round": h.revision_round, "score": h.score, "decision": h.decision, "acted": list(h.acted), "ended": h.ended}
+                for h in f.hearings
             ],
         },
         "policy": {
@@ -59,6 +61,10 @@ def document(f: Finished) -> dict[str, Any]:
             "reasons": list(f.decision.reasons),
             "sha256": f.decision.policy_sha256,
         },
+        "quality": seal.plain(f.quality),
+        "spent": seal.plain(f.spent),
+        "wording": seal.plain(f.wording),
+        "qualifiers": [{**seal.plain(q), "printed": q.printed} for q in f.qualifiers],
         "draft": seal.plain(f.draft),
     }
 

@@ -26,7 +26,7 @@ def page(v: dict[str, Any], figures: Mapping[str, bytes]) -> str:
         body += [_table(t["caption"], [_e(h) for h in t["header"]], [[_e(c) for c in r] for r in t["rows"]]) for t in section["tables"]]
         body += [_figure(g, figures) for g in section["figures"]]
         body.append("</section>")
-    body += [_claims(v), _sources(v), _review(v), _references(v)]
+    body += [_claims(v), _sources(v), _review(v), _quality(v["quality"]), _references(v)]
     css = STYLE.read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -123,11 +123,24 @@ def _review(v: dict[str, Any]) -> str:
         for r in v["roles"]
     )
     rows = [[_e(c["name"]), f'<span class="{"bad" if c["bad"] else "good"}">{_e(c["state"])}</span>', _e(c["reason"])] for c in v["checks"]]
+    notes = "<ul>" + "".join(f"<li>{_e(n)}</li>" for n in v["notes"]) + "</ul>" if v["notes"] else ""
     return (
         f"<section><h2>Review</h2><p>The tribunal gave {v['score']} of 10 ({_e(v['decision'])}, revision round {v['revision_round']}). The policy decided "
         f"<code>{_e(v['policy']['decision'])}</code> by the rule “{_e(v['policy']['rule'])}”: {_e(' '.join(v['policy']['reasons']))}</p>"
-        f"<ul>{roles}</ul>{_table('Checks of the gate.', ['Check', 'State', 'Reason'], rows)}</section>"
+        f"<ul>{roles}</ul>{notes}{_table('Checks of the gate.', ['Check', 'State', 'Reason'], rows)}</section>"
     )
+
+
+def _quality(q: dict[str, Any] | None) -> str:
+    if q is None:
+        return ""
+    told = f"<p>Tier: <strong>{_e(q['tier'])}</strong> ({_e(q['why'])}), with {q['verified']} verified claims. A tier is a label; it publishes nothing.</p>"
+    table = _table(
+        "Eight dimensions, computed from checks.",
+        ["", "Dimension", "Level", "Score of 10", "From"],
+        [[_e(c) for c in r] for r in q["rows"]],
+    )
+    return f"<section><h2>Quality</h2>{told}{table}</section>"
 
 
 def _references(v: dict[str, Any]) -> str:

@@ -41,6 +41,7 @@ def text(v: dict[str, Any]) -> str:
     for role in v["roles"]:
         lines.append(f"- **{role['role']}** {role['score']}/10" + ("" if role["findings"] else ": no findings"))
         lines += [f"  - {f['severity']}: {_e(f['text'])}" for f in role["findings"]]
+    lines += [f"- {_e(n)}" for n in v["notes"]]
     lines += [
         "",
         f"Policy rule “{_e(v['policy']['rule'])}”: {_e(' '.join(v['policy']['reasons']))}",
@@ -49,6 +50,16 @@ def text(v: dict[str, Any]) -> str:
         "|---|---|---|",
     ]
     lines += [f"| {_e(c['name'])} | {c['state']} | {_e(c['reason'])} |" for c in v["checks"]]
+    if v["quality"]:
+        q = v["quality"]
+        lines += [
+            "",
+            "## Quality",
+            "",
+            f"Tier: **{q['tier']}** ({_e(q['why'])}), with {q['verified']} verified claims. A tier is a label; it publishes nothing.",
+            "",
+        ]
+        lines += _table(["", "Dimension", "Level", "Score of 10", "From"], q["rows"])
     lines += ["", "## References", ""]
     lines += [
         f"{r['number']}. {_e(r['text'])}" + (f" <{r['url']}>" if r["url"] else "") + (f" {_e(r['note'])}" if r["note"] else "")

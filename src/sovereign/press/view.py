@@ -59,11 +59,59 @@ def view(f: Finished) -> dict[str, Any]:
             }
             for r in last.reviews
         ],
+        "notes": _notes(f),
+        "quality": _quality(f),
         "policy": {"decision": f.decision.decision.value, "rule": f.decision.rule, "reasons": list(f.decision.reasons)},
         "answered": f"{sum(c.answered for c in f.draft.coverage)} of {len(f.draft.coverage)}",
         "facets": [
             {"text": names.get(c.facet, c.facet), "kind": c.facet.split(":", 1)[0], "answered": c.answered} for c in f.draft.coverage
         ],
+    }
+
+
+def _notes(f: Finished) -> list[str]:
+    """What else the owner should know of the review: what revisions did, how it ended, how far several models agree, and what they cost."""
+    last = f.hearings[-1]
+    out = [f"Revision {h.revision_round}: {'; '.join(h.acted)}; the score is then {h.score:.2f}." for h in f.hearings if h.acted]
+    if last.ended:
+        out.append(f"The revisions ended: {last.ended}.")
+    if last.agreement is not None:
+        a = last.agreement
+        out.append(
+            f"{len(a.models)} models or seeds reviewed ({', '.join(a.models)}): scores {', '.join(f'{s:.2f}' for s in a.scores)}, spread {a.spread:.2f}; "
+            f"agreement on findings {_alpha(a.alpha)}"
+            + ("; the decision differs between them." if a.flips else "; each alone would have decided the same.")
+        )
+        differ = [r for r in a.roles if r.alpha is not None or r.spread]
+        out += [f"{r.role.value} by each: {', '.join(f'{s:.1f}' for s in r.scores)}; agreement {_alpha(r.alpha)}." for r in differ]
+    out += [f"{r.role.value}, dissent: {r.dissent}." for r in last.reviews if r.dissent]
+    if f.spent.calls:
+        s = f.spent
+        money = (
+            f"{s.cost_usd:.4f} US dollars"
+            if s.cost_usd is not None
+            else f"an unknown amount, at most {s.at_most_usd:.4f} US dollars at the assumed ceiling"
+        )
+        counted = ", partly estimated from characters" if s.estimated else ""
+        out.append(
+            f"Models ({', '.join(s.models)}) took {s.calls} calls, {s.tokens_in:,} tokens in and {s.tokens_out:,} out{counted}, for {money}."
+        )
+    return out
+
+
+def _alpha(alpha: float | None) -> str:
+    return "is not defined (no finding differs between them)" if alpha is None else f"alpha {alpha:.2f}"
+
+
+def _quality(f: Finished) -> dict[str, Any] | None:
+    q = f.quality
+    if q is None:
+        return None
+    return {
+        "tier": q.tier.value.replace("_", " ").lower() if q.tier else "none",
+        "why": q.why,
+        "verified": q.verified_count,
+        "rows": [[x.key, x.name, x.level.value.lower(), "—" if x.score is None else f"{x.score:.1f}", x.basis] for x in q.dimensions],
     }
 
 

@@ -18,7 +18,7 @@ from sovereign.records.claim import (
     Value,
     Verdict,
 )
-from sovereign.records.draft import Coverage, Draft, Figure, Section, Sentence, SentenceKind, Table
+from sovereign.records.draft import Coverage, Draft, Figure, Qualifier, Section, Sentence, SentenceKind, Table, Wording
 from sovereign.records.paper import (
     Admission,
     Basis,
@@ -38,15 +38,15 @@ from sovereign.records.paper import (
     Unread,
 )
 from sovereign.records.question import Facet, FacetKind, Query, Question
-from sovereign.records.ruling import Act, Decision, Finding, Hearing, PolicyDecision, Review, Role, Severity
-from sovereign.records.run import Executed, Finished, Foreseen, Request
+from sovereign.records.ruling import Act, Agreement, Decision, Finding, Hearing, PolicyDecision, Review, Role, RoleAgreement, Severity
+from sovereign.records.run import Executed, Finished, Foreseen, Request, Spent
 from sovereign.records.trial import GateVerdict, Measurement, Prediction, Scale, Statement, StudyInfo, Trial, TrialState
 
 __all__ = [
-    "Act", "Admission", "Basis", "Check", "Claim", "ClaimSet", "ComparisonKey", "Coverage", "Decision", "Direction", "Document", "Draft",
+    "Act", "Admission", "Agreement", "Basis", "Check", "Claim", "ClaimSet", "ComparisonKey", "Coverage", "Decision", "Direction", "Document", "Draft",
     "Empty", "Evidence", "Executed", "Facet", "FacetKind", "Failed", "Figure", "Finding", "Finished", "Foreseen", "Found", "GateVerdict", "Hearing",
-    "Judgement", "Level", "Measurement", "Paper", "PaperKind", "Passage", "PassageKind", "PolicyDecision", "Prediction", "Query", "Question", "Reading",
-    "Reference", "Relation", "Request", "Review", "Role", "Ruling", "Scale", "SearchOutcome", "SearchRecord", "Section", "Sentence", "SentenceKind",
-    "Severity", "Slots", "Span", "Stance", "State", "Statement", "StudyInfo", "Table", "TableRow", "Trial", "TrialState", "Unread", "Value",
-    "Verdict",
+    "Judgement", "Level", "Measurement", "Paper", "PaperKind", "Passage", "PassageKind", "PolicyDecision", "Prediction", "Qualifier", "Query", "Question",
+    "Reading", "Reference", "Relation", "Request", "Review", "Role", "RoleAgreement", "Ruling", "Scale", "SearchOutcome", "SearchRecord", "Section", "Sentence",
+    "SentenceKind", "Severity", "Slots", "Span", "Spent", "Stance", "State", "Statement", "StudyInfo", "Table", "TableRow", "Trial", "TrialState", "Unread",
+    "Value", "Verdict", "Wording",
 ]  # fmt: skip

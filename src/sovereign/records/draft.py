@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sovereign.records.claim import Span
+
 
 class SentenceKind(StrEnum):
     CLAIM = "claim"  # states what the evidence says; must name claim ids or trial ids
@@ -54,6 +56,30 @@ class Coverage:
     answered: bool
     by: tuple[str, ...] = ()
     why_not: str = ""
+
+
+@dataclass(frozen=True)
+class Qualifier:
+    """Words of a claim's own document that are printed with the claim. `how` introduces the quote; `span` says where the words stand."""
+
+    claim_id: str
+    how: str
+    span: Span
+
+    @property
+    def printed(self) -> str:
+        """As it stands in a sentence, in round brackets."""
+        inner = " ".join(self.span.quote.split()).rstrip(".").replace("“", "‘").replace("”", "’").replace('"', "’")
+        return f"{self.how}: “{inner}”"
+
+
+@dataclass(frozen=True)
+class Wording:
+    """What became of a model's sentences. kept: claim id -> the new sentence. refused: (claim id, what was offered, why the claim's own words stay)."""
+
+    asked: int  # how many claims' sentences the model was given
+    kept: dict[str, str]
+    refused: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -55,12 +55,40 @@ class Review:
 
 
 @dataclass(frozen=True)
+class RoleAgreement:
+    """One role as several models or seeds saw it, in the order of Agreement.models. alpha None: not defined, because no finding varies between them."""
+
+    role: Role
+    scores: tuple[float, ...]  # 0..10, the written rule over the rule's findings and this model's
+    own_scores: tuple[float, ...]  # 0..10, what each model itself would give
+    spread: float  # largest minus smallest of `scores`
+    alpha: float | None  # Krippendorff's, nominal, over the kinds of finding of this role
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far several models or seeds agree on one draft; None in a hearing with fewer than two.
+
+    scores: the panel's score by each alone. flips: the decision would differ between them.
+    """
+
+    models: tuple[str, ...]
+    scores: tuple[float, ...]
+    spread: float
+    alpha: float | None
+    flips: bool
+    roles: tuple[RoleAgreement, ...]
+
+
+@dataclass(frozen=True)
 class Hearing:
     revision_round: int
     reviews: tuple[Review, ...]
     score: float
     decision: str  # APPROVE | REVISE | REJECT
     acted: tuple[str, ...] = ()  # what the revision before this hearing did
+    ended: str = ""  # why no further revision follows; empty when one does
+    agreement: Agreement | None = None
 
 
 class Decision(StrEnum):

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sovereign.records.claim import Check, Claim, Ruling
-from sovereign.records.draft import Draft
+from sovereign.records.draft import Draft, Qualifier, Wording
 from sovereign.records.paper import Admission, Document, Reading, SearchRecord
+from sovereign.records.quality import QualityRecord
 from sovereign.records.question import Query, Question
 from sovereign.records.ruling import Hearing, PolicyDecision
 from sovereign.records.trial import GateVerdict, Prediction, Scale, Trial
@@ -36,6 +37,7 @@ class Executed:
     backs: tuple[tuple[str, str, GateVerdict, Scale, str], ...] = ()
     checks: tuple[Check, ...] = ()
     why: tuple[str, ...] = ()  # how studies were chosen, in plain words
+    untried: tuple[tuple[str, str], ...] = ()  # (claim id, study) that could speak to the claim's system and was not looked at
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,24 @@ class Request:
     lab: str = "off"
     lab_budget_s: float = 1800.0
     model: str = ""
+    reviewers: tuple[str, ...] = ()  # further models that review beside `model`; the same name again is another seed
     max_admitted: int = 12
     max_claims: int = 24
     results_per_query: int = 20
     revision_rounds: int = 2
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a run's models took until the policy decided. Money in US dollars: `cost_usd` None when a price is not known, `at_most_usd` with a ceiling then."""
+
+    models: tuple[str, ...] = ()
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost_usd: float | None = 0.0
+    at_most_usd: float = 0.0
+    estimated: bool = False  # an endpoint did not say; tokens were counted from characters
 
 
 @dataclass(frozen=True)
@@ -74,3 +90,7 @@ class Finished:
     checks: tuple[Check, ...]
     decision: PolicyDecision
     documents: Mapping[str, Document]  # text hash -> document
+    quality: QualityRecord | None = None
+    spent: Spent = Spent()
+    wording: Wording | None = None  # None without a model
+    qualifiers: tuple[Qualifier, ...] = ()  # what revisions added to sentences

@@ -39,6 +39,7 @@ from sovereign.records import (
     Span,
     Stance,
     Verdict,
+    Wording,
 )
 
 PROMPTS = prompts.load()
@@ -122,7 +123,7 @@ def test_what_cannot_be_located_is_dropped_with_its_reason(quote: str) -> None:
 # --- wording ---
 
 
-def reworded(text: str) -> assist.Reworded:
+def reworded(text: str) -> Wording:
     model = scripted("reword", {"sentences": [{"id": "c1", "text": text}]})
     return assist.reword(model, PROMPTS, [claim()], lambda c: verify_claim(c, [("p1", document())]))
 
@@ -264,7 +265,7 @@ def test_a_finding_that_is_not_typed_or_tied_is_dropped(finding: dict[str, Any])
 
 def test_a_decision_that_flips_between_seeds_escalates() -> None:
     got = panel({"findings": [FOUND], "score": 5}, {"findings": [], "score": 9}, {"findings": [], "score": 9})
-    assert got.flips and got.spread > 0 and "only some of 3 models report overclaim" in of(got, Role.SKEPTIC).dissent
+    assert got.agreement.flips and got.agreement.spread > 0 and "only some of 3 models report overclaim" in of(got, Role.SKEPTIC).dissent
     assert any(f.kind == "decision_unstable" and f.severity is Severity.BLOCKING for f in of(got, Role.SYNTHESIZER).findings)
     hearing = tribunal.hold(dossier(), revision_round=0, rounds_left=0, reviews=got.reviews)
     assert hearing.decision == "REJECT"
@@ -272,7 +273,7 @@ def test_a_decision_that_flips_between_seeds_escalates() -> None:
 
 def test_seeds_that_agree_agree() -> None:
     got = panel(*[{"findings": [FOUND], "score": 6}] * 3)
-    assert (got.alpha, got.flips, got.spread) == (1.0, False, 0.0)
+    assert (got.agreement.alpha, got.agreement.flips, got.agreement.spread) == (1.0, False, 0.0)
 
 
 def test_a_review_that_fails_is_an_error_and_no_score() -> None:

@@ -85,7 +85,7 @@ def test_a_wording_that_slipped_through_is_put_back_by_a_revision(good: drafts.G
 def test_a_scripted_panel_adds_nothing_and_takes_nothing_away(good: drafts.Good) -> None:
     rule = tribunal.by_rule(good.dossier)
     panel = assist.review([Scripted(), Scripted()], PROMPTS, good.dossier, rule)
-    assert [r.score for r in panel.reviews] == [r.score for r in rule] and not panel.flips
+    assert [r.score for r in panel.reviews] == [r.score for r in rule] and not panel.agreement.flips
     assert not any(f.severity is Severity.BLOCKING for r in panel.reviews for f in r.findings)
 
 

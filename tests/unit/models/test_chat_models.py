@@ -14,7 +14,8 @@ from chatserver import GOOD, Memory, Server, serving
 
 from sovereign import models, settings
 from sovereign.errors import IntegrityBroken, ModelFailed, SettingsInvalid, SovereignError, UnknownName
-from sovereign.models._chat import Exchange
+from sovereign.models import panel_names
+from sovereign.models._chat import SAMPLED_AT, Exchange
 from sovereign.models.accounting import Budget
 from sovereign.models.kept import Keeper, Kept, Recorded
 from sovereign.models.openai_compatible import FORMS
@@ -183,8 +184,8 @@ def test_without_a_usage_report_tokens_are_estimated_and_marked(tmp_path: Path) 
 
 def test_the_estimate_is_made_before_anything_is_sent(tmp_path: Path) -> None:
     with serving(Server()) as server:
-        estimate = model(server, tmp_path, name="openai:gpt@5/15", key="k").estimate(["x" * 3000, "y"])
-        assert estimate.calls == 2 and estimate.tokens_in == 1001 and estimate.usd == pytest.approx((1001 * 5 + 8192 * 15) / 1e6)
+        estimate = model(server, tmp_path, name="openai:gpt@5/15", key="k").estimate(2, 3000)
+        assert estimate.calls == 2 and estimate.tokens_in == 2000 and estimate.usd == pytest.approx((2000 * 5 + 8192 * 15) / 1e6)
         assert server.seen == []
 
 
@@ -283,3 +284,29 @@ def test_a_name_that_cannot_be_meant_is_refused_before_any_connection(
 
 def test_no_model_is_none(tmp_path: Path) -> None:
     assert models.build_model(settings.load(tmp_path)) is None
+
+
+def test_the_same_name_again_is_another_seed_under_another_name() -> None:
+    panel = panel_names(["openai:gpt@5/15", "ollama:tiny", "openai:gpt@5/15", "scripted", "scripted:x.json"])
+    assert [(seed, name) for _, seed, name in panel] == [
+        (None, "openai:gpt"), (None, "ollama:tiny"), (2, "openai:gpt#2"), (None, "scripted/1"), (2, "scripted/1#2")
+    ]  # fmt: skip
+    with pytest.raises(UnknownName):
+        panel_names(["nonsense:x"])
+
+
+def test_a_seed_is_a_sample_and_the_first_model_is_not(tmp_path: Path) -> None:
+    with serving(Server()) as server:
+        for seed in (None, 2):
+            ask(server, tmp_path, seed=seed)
+    assert [(b["temperature"], b.get("seed")) for b in server.seen] == [(0.0, None), (SAMPLED_AT, 2)]
+
+
+def test_every_call_is_told_at_once_also_the_refused_ones(tmp_path: Path) -> None:
+    told: list[tuple[str, Any]] = []
+    keeper = Keeper(Memory(), tell=lambda kind, body: told.append((kind, dict(body))))
+    with serving(Server(["prose", "good"])) as server:
+        Kept(model(server, tmp_path, keep=keeper.keep), keeper).ask("q", shape=SHAPE, purpose="test")
+    assert [kind for kind, _ in told].count("model_paid") == 2 == len(server.seen)
+    keys = [body["key"] for kind, body in told if kind == "model_answered"]
+    assert len(keys) == len(set(keys)) and all(keeper.blobs.has(b["blob"]) for _, b in told)

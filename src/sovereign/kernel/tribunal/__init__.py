@@ -2,5 +2,6 @@
 
 from sovereign.kernel.tribunal.hearing import by_rule, hold, remedy
 from sovereign.kernel.tribunal.record import Dossier, ranked
+from sovereign.kernel.tribunal.skeptic import foreign_to
 
-__all__ = ["Dossier", "by_rule", "hold", "ranked", "remedy"]
+__all__ = ["Dossier", "by_rule", "foreign_to", "hold", "ranked", "remedy"]

@@ -53,6 +53,7 @@ KINDS: dict[str, tuple[Role, tuple[Severity, ...], str]] = {
     "wording_not_the_claims": (_V, (_m,), "a sentence uses words for its claim that nobody verified"),
     "answer_not_first": (_Y, (_M,), "the draft does not begin with its answer"),
     "coverage_not_carried": (_Y, (_B,), "a part is called answered by claims that do not stand or do not speak of it"),
+    "decision_unstable": (_Y, (_B,), "the decision changes between the models or seeds that review"),
     "facet_unanswerable": (
         _Y,
         (_M, _m),

@@ -7,6 +7,7 @@ with a blocking finding cannot be approved, whatever else is good about it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from sovereign.records import (
     Document,
     Draft,
     Finding,
+    Qualifier,
     Question,
     Reading,
     Review,
@@ -51,6 +53,7 @@ class Dossier:
     reworded: frozenset[str] = field(
         default_factory=frozenset
     )  # claim ids whose sentences a model worded; the extractive sentence is the way back
+    qualifiers: Mapping[str, Qualifier] = field(default_factory=dict)  # claim id -> what a revision added to its sentences
 
 
 def sentences_of(draft: Draft) -> list[Sentence]:
@@ -70,9 +73,17 @@ def said_otherwise(d: Dossier) -> list[tuple[Sentence, list[wording.Difference]]
             continue
         cited = [papers[p] for p in dict.fromkeys([*s.citations, *(c.paper_id or "" for c in own)]) if p in papers]
         reasons = [rulings[c.claim_id].reason.rstrip(".") for c in own if c.claim_id in rulings]
+        reasons += [d.qualifiers[c.claim_id].printed for c in own if c.claim_id in d.qualifiers]
         if found := wording.differences(s, own, cited, reasons):
             out.append((s, found))
     return out
+
+
+def steers(text: str, document: Document) -> bool:
+    """Whether a reader marked this text as an attempt to steer a machine."""
+    mine = re.sub(r"\W+", "", text.lower())
+    marked = (re.sub(r"\W+", "", s.split("“", 1)[-1].lower())[:100] for s in document.suspicious)
+    return any(m and len(m) >= 12 and (m in mine or mine in m) for m in marked)
 
 
 RoleFunction = Callable[[Dossier], Sequence[Finding]]

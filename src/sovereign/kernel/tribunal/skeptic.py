@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from sovereign import identity
 from sovereign.kernel.language import alias_key, names, tokens
+from sovereign.kernel.tribunal.qualify import names_a_setting
 from sovereign.kernel.tribunal.record import Dossier, said_otherwise, sentences_of
 from sovereign.kernel.tribunal.wording import WEAKENS_THE_CLAIM
 from sovereign.records import (
@@ -20,6 +21,7 @@ from sovereign.records import (
     Admission,
     Basis,
     Claim,
+    Document,
     FacetKind,
     Finding,
     Level,
@@ -47,6 +49,7 @@ _ABOUT_ITSELF = re.compile(
     re.I,
 )
 _STATED = (Verdict.SUPPORTED, Verdict.QUALIFIED)
+_QUOTED = re.compile(r"“[^”]*”")
 
 
 def attack(d: Dossier) -> list[Finding]:
@@ -172,11 +175,20 @@ def _without_setting(d: Dossier) -> Iterator[Finding]:
         and any(v.unit for v in c.slots.values)
         and not c.slots.condition
         and not {alias_key(n) for n in names(c.text)} - own.get(c.paper_id or "", set())
+        and not _set_by_its_source(d, c)
     ]
     if bare:
         severity = Severity.MINOR if len(bare) < max(3, len(stated) // 2) else Severity.MAJOR
         text = f"{len(bare)} number(s) stand without the setting they hold for, first: “{bare[0].text[:110]}”."
         yield _finding("number_without_setting", severity, text, tuple(c.claim_id for c in bare), Act.REQUALIFY)
+
+
+def _set_by_its_source(d: Dossier, claim: Claim) -> bool:
+    """A revision printed the setting beside the claim, in the words of its own document; VALIDATOR checks that they stand there."""
+    added = d.qualifiers.get(claim.claim_id)
+    if added is None or not names_a_setting(added):
+        return False
+    return any(added.printed in s.text for s in sentences_of(d.draft) if claim.claim_id in s.claims)
 
 
 def _foreign(d: Dossier) -> Iterator[Finding]:
@@ -186,10 +198,8 @@ def _foreign(d: Dossier) -> Iterator[Finding]:
         yield _finding(
             "title_of_a_source", Severity.BLOCKING, "The draft carries the title of one of its sources.", ("title",), Act.REWRITE
         )
-    theirs = [doc.text for doc in d.documents.values() if doc.basis is not Basis.NOTE]
-    theirs += [a.paper.abstract for a in d.admissions if a.paper.abstract and a.paper.kind is not PaperKind.NOTE]
-    runs = {run for text in theirs for run in _runs(text)}
-    bare = [(s, re.sub(r"“[^”]*”", " · ", s.text)) for s in sentences_of(d.draft)]
+    runs = _foreign_runs(d.documents.values(), d.admissions)
+    bare = [(s, _QUOTED.sub(" · ", s.text)) for s in sentences_of(d.draft)]
     copied = [s for s, text in bare if any(run in runs for run in _runs(text))]
     if copied:
         severity = Severity.BLOCKING if any(s.sentence_id.startswith("a") for s in copied) else Severity.MAJOR
@@ -201,6 +211,25 @@ def _foreign(d: Dossier) -> Iterator[Finding]:
     if voiced:
         text = f"{len(voiced)} sentence(s) speak in the first person of authors, first: “{voiced[0].text[:110]}”."
         yield _finding("foreign_voice", Severity.BLOCKING, text, tuple(s.sentence_id for s in voiced), Act.REWRITE)
+
+
+def _foreign_runs(documents: Iterable[Document], admissions: Sequence[Admission]) -> set[int]:
+    theirs = [doc.text for doc in documents if doc.basis is not Basis.NOTE]
+    theirs += [a.paper.abstract for a in admissions if a.paper.abstract and a.paper.kind is not PaperKind.NOTE]
+    return {run for text in theirs for run in _runs(text)}
+
+
+def foreign_to(documents: Iterable[Document], admissions: Sequence[Admission]) -> Callable[[str], str]:
+    """For a sentence that is to be our own: why it is not ("" when it is): words of a source in a row outside quotation marks, or the voice of its authors."""
+    runs = _foreign_runs(documents, admissions)
+
+    def fault(text: str) -> str:
+        bare = _QUOTED.sub(" · ", text)
+        if any(run in runs for run in _runs(bare)):
+            return f"it repeats {FOREIGN_RUN} or more words of a source in a row"
+        return "it speaks in the first person of authors" if _FIRST_PERSON.search(bare) else ""
+
+    return fault
 
 
 def _runs(text: str) -> Iterator[int]:
@@ -236,5 +265,5 @@ def _single(d: Dossier) -> Iterator[Finding]:
     if stated and alone:
         severity = Severity.MINOR if len(alone) == len(stated) else Severity.NOTE
         yield _finding(
-            "single_sourced", severity, f"{len(alone)} of {len(stated)} stated claims rest on one source.", tuple(alone), Act.NONE
+            "single_sourced", severity, f"{len(alone)} of {len(stated)} stated claims rest on one source.", tuple(alone), Act.TRIAL
         )

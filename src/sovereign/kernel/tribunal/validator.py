@@ -82,7 +82,9 @@ def _grounding(d: Dossier) -> Iterator[Finding]:
 
 def _spans(d: Dossier) -> Iterator[Finding]:
     spans = [(r.claim_id, e.span) for r in d.rulings for e in r.evidence] + [(c.claim_id, c.span) for c in d.claims]
-    bad = []
+    spans += [(claim_id, q.span) for claim_id, q in d.qualifiers.items()]
+    home = {c.claim_id: c.span.doc_sha256 for c in d.claims if c.span is not None}
+    bad = [c for c, q in d.qualifiers.items() if home.get(c) != q.span.doc_sha256]
     for claim_id, span in spans:
         if span is None or claim_id in bad:
             continue
