@@ -19,6 +19,8 @@ POLICIES = (
     "lru",
     "lfu",
     "lfru",
+    "s3_fifo",
+    "arc",
     "se_moe_ring",
     "pregated_probe",
     "expertflow_a",

@@ -1,6 +1,7 @@
-"""Accesses per second of the compiled replay on one core: LRU, LFU, LFRU, Belady, event-atomic, on an OLMoE-shaped synthetic trace.
+"""Accesses per second of the compiled replay on one core: LRU, LFU, LFRU, S3-FIFO, ARC, Belady, event-atomic, on an OLMoE-shaped synthetic trace.
 
-Setup: 16 layers x 64 experts, top-8, 40 % resident per layer, batches 1 and 8; warm-up, then medians of nine repeats in CPU time, spread with it.
+Setup: 16 layers x 64 experts, top-8, 40 % resident per layer, batches 1 and 8; warm-up, then medians of nine repeats in CPU time, spread with it;
+hit ratios also with one pool for all layers, and access by access.
 Expected: at least 10 million accesses per second for LRU, LFU and Belady. Run: python benchmarks/lab_cache_speed.py
 """
 
@@ -25,7 +26,7 @@ def main() -> None:
         for batch in (1, 8):
             events = ev.to_events(routes, batch=batch)
             slots = ev.slots_per_layer(events.experts, 0.4)
-            for key in ("lru", "lfu", "lfru", "belady"):
+            for key in ("lru", "lfu", "lfru", "s3fifo", "arc", "belady"):
                 simulate.replay(events, key=key, slots=slots)
                 rates = []
                 for _ in range(REPEATS):
@@ -40,6 +41,9 @@ def main() -> None:
                         "million_accesses_per_cpu_second": round(statistics.median(rates), 2),
                         "spread": [round(min(rates), 2), round(max(rates), 2)],
                         "hit_ratio": round(found.hit_ratio, 4),
+                        "hit_ratio_one_pool": round(
+                            simulate.replay(events, key=key, slots=slots * events.layers, scope="global").hit_ratio, 4
+                        ),
                         "hit_ratio_sequential": round(simulate.replay(ev.sequential(events), key=key, slots=slots).hit_ratio, 4),
                     }
                 )

@@ -73,8 +73,10 @@ def test_the_link_is_never_interrupted_once_a_copy_has_started() -> None:
     assert timeline.run(events, strategy, costs).step_s.tolist() == [4.0]
 
 
-@pytest.mark.parametrize("key", ["lru", "lfu", "lfru", "belady"])
-@pytest.mark.parametrize("admission", ["forced", "bypass"])
+@pytest.mark.parametrize(
+    ("key", "admission"),
+    [*((k, a) for k in ("lru", "lfu", "lfru", "belady") for a in ("forced", "bypass")), ("s3fifo", "forced"), ("arc", "forced")],
+)
 @pytest.mark.parametrize("scope", ["per_layer", "global"])
 def test_without_prefetch_the_time_line_counts_what_the_replay_counts(key: str, admission: str, scope: str) -> None:
     """Two kernels, one set of rules."""

@@ -10,9 +10,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sovereign.lab.caching.simulate import _admit, compiled
+from sovereign.lab.caching import queues
+from sovereign.lab.caching.compiled import compiled
+from sovereign.lab.caching.simulate import _admit
 
-KEYS = {"lru": 0, "lfu": 1, "lfru": 2, "static": 3, "belady": 4, "expected": 5, "stale": 6, "fifo": 7}
+KEYS = {
+    "lru": 0,
+    "lfu": 1,
+    "lfru": 2,
+    "static": 3,
+    "belady": 4,
+    "expected": 5,
+    "stale": 6,
+    "fifo": 7,
+    "s3fifo": queues.S3FIFO,
+    "arc": queues.ARC,
+}
 LRU, LFU, LFRU, STATIC, BELADY, EXPECTED, STALE, FIFO = range(8)
 HITS, LATE, MISSES, DEMAND, PREFETCH, WASTED, BYPASSED, PEAK, STREAMED, HORIZON = range(10)
 FAR = 1 << 60
@@ -88,6 +101,7 @@ class State(NamedTuple):
     valid: NDArray[np.int64]
     clock: NDArray[np.int64]
     tally: NDArray[np.int64]
+    queues: queues.Queues
 
 
 def fresh(rules: Rules, events: int, weights: NDArray[np.float64]) -> State:
@@ -114,6 +128,7 @@ def fresh(rules: Rules, events: int, weights: NDArray[np.float64]) -> State:
         valid=np.full((2, rules.layers), -1, np.int64),
         clock=np.ones(1, np.int64),
         tally=np.zeros(10, np.int64),
+        queues=queues.fresh(total, rules.groups),
     )
 
 
@@ -289,10 +304,21 @@ def touch(e, a, i, n, ru, st, future):  # type: ignore[no-untyped-def]
         st.key[e] = now + (np.log1p(np.exp(st.key[e] - now)) if st.key[e] > 0.0 else 0.0) + 1e-9
     elif ru.mode == BELADY:
         st.following[e] = future[a]
+    elif ru.mode >= queues.S3FIFO:
+        if st.where[e] >= 0:
+            queues.noted(e, e // ru.experts if ru.groups > 1 else 0, ru.mode, st.queues)
     elif ru.mode == EXPECTED:
         step = i // ru.layers
         st.rate[e] = st.rate[e] * (1.0 - FORGET) ** (step - st.seen[e]) + FORGET
         st.seen[e] = step
+
+
+@compiled
+def seat(g, stamp, missed, m, candidates, victims, ru, st):  # type: ignore[no-untyped-def]
+    """Admission of what an event misses, by queue or by score; returns (admitted, evicted)."""
+    if ru.mode >= queues.S3FIFO:
+        return queues.seat(g, stamp, missed, m, st.slots, st.used, st.where, st.needed, victims, ru.capacity, ru.mode, st.queues)
+    return _admit(g, stamp, missed, m, st.slots, st.used, st.where, st.score, st.needed, candidates, victims, ru.capacity, ru.bypass)
 
 
 @compiled
@@ -404,9 +430,7 @@ def timeline(tr, ru, st, preload, missed, candidates, victims, step_s, stall_s):
                 if st.ready[e] > t and st.needed[e] != stamp:
                     st.score[e] = 2e15  # still arriving: its slot is not free
                     st.needed[e] = stamp
-            admitted, gone = _admit(
-                g, stamp, missed, m, st.slots, st.used, st.where, st.score, st.needed, candidates, victims, ru.capacity, ru.bypass
-            )
+            admitted, gone = seat(g, stamp, missed, m, candidates, victims, ru, st)
             st.tally[BYPASSED] += m - admitted
             if m > admitted:
                 st.tally[STREAMED] = 2

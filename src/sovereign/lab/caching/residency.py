@@ -13,7 +13,6 @@ import numpy as np
 
 from sovereign.errors import LabInput
 from sovereign.lab.caching import kernel
-from sovereign.lab.caching.simulate import _admit
 from sovereign.lab.caching.timeline import FEEDBACK, INSTANT, Predicted, Strategy, rules_of
 
 ARRIVING, NOW = 2.0, 1.0  # `ready` of a copy under way, and the time it is compared with
@@ -124,21 +123,7 @@ class Residency:
                 arriving.append(e)
         free = ru.capacity - int(st.used[group])
         candidates, victims = self._scratch
-        admitted, gone = _admit(
-            group,
-            self.stamp,
-            missed,
-            len(wanted),
-            st.slots,
-            st.used,
-            st.where,
-            st.score,
-            st.needed,
-            candidates,
-            victims,
-            ru.capacity,
-            ru.bypass,
-        )
+        admitted, gone = kernel.seat(group, self.stamp, missed, len(wanted), candidates, victims, ru, st)
         st.tally[kernel.BYPASSED] += len(wanted) - admitted
         demand: list[tuple[int, int | None, int | None]] = []
         for j in range(len(wanted)):

@@ -1,39 +1,29 @@
 """Event-atomic replay without a clock: which experts of each event are resident, for demand policies.
 
-Imports errors, numpy and numba (compiled on first use, kept in numba's cache folder). Refuses to evict what the event itself needs.
+Imports errors, numpy and the compiled queues of S3-FIFO and ARC. Refuses to evict what the event itself needs.
 
 Rules of the replay. All experts of an event are needed together. Hits stay. A miss takes a free slot, else the slot of the resident expert
 with the lowest key that this event does not need. When the event needs more than there are slots, what it does not need goes and the
 rest is chosen by key after the event was computed; who gets no slot is streamed past the cache (bypassed), or refused with `strict`.
 Admission "forced" brings every miss in while it fits; "bypass" brings a miss in only if its key is higher than the key of the resident it
 replaces, again after the event was computed. Equal keys: the lower expert id goes first, and hits stay. Experts of one event share one
-time, so LRU knows no order inside an event.
+time, so LRU knows no order inside an event. S3-FIFO and ARC keep queues and ghosts instead of one key; queues.py says how they meet these rules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.errors import LabInput
+from sovereign.lab.caching import queues
+from sovereign.lab.caching.compiled import compiled
 from sovereign.lab.caching.events import Events
 
-KEYS = {"lru": 0, "lfu": 1, "lfru": 2, "static": 3, "belady": 4}
+KEYS = {"lru": 0, "lfu": 1, "lfru": 2, "static": 3, "belady": 4, "s3fifo": queues.S3FIFO, "arc": queues.ARC}
 LFRU_DECAY = 0.05  # per step; half-life ln 2 / 0.05 = 14 steps. Ours: the field prints no value.
-
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """numba.njit with a cache on disk where one can be written, else without."""
-    try:
-        jitted: Callable[..., Any] = numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:
-        jitted = numba.njit(nogil=True)(function)
-    return jitted
 
 
 @dataclass(frozen=True)
@@ -76,13 +66,15 @@ def replay(
     strict: bool = False,
     decay: float = LFRU_DECAY,
 ) -> Replay:
-    """Replays `events` under one key (lru, lfu, lfru, static, belady). `slots` is per layer, or in all for scope "global".
+    """Replays `events` under one key (lru, lfu, lfru, static, belady, s3fifo, arc). `slots` is per layer, or in all for scope "global".
 
     weights (L*E,): popularity for "static". preload: ids that are resident before the first event.
-    Raises LabInput for unknown names, negative slots, or (strict) an event that needs more than the cache holds.
+    Raises LabInput for unknown names, bypass admission into queues, negative slots, or (strict) an event that needs more than the cache holds.
     """
     if key not in KEYS or scope not in ("per_layer", "global") or admission not in ("forced", "bypass"):
         raise LabInput(f"Unknown replay setting: key {key!r}, scope {scope!r}, admission {admission!r}.")
+    if KEYS[key] >= queues.S3FIFO and admission == "bypass":
+        raise LabInput(f"{key} admits every miss; bypass is not defined for it.", mend="Use forced admission.")
     if slots < 0:
         raise LabInput(f"A cache of {slots} slots does not exist.")
     need = int(events.need().max(initial=0))
@@ -92,11 +84,12 @@ def replay(
     held = np.zeros(0, np.int32) if preload is None else np.asarray(preload, np.int32)
     priority = np.zeros(total) if weights is None else np.asarray(weights, np.float64)
     future = next_use(events) if key == "belady" else np.zeros(0, np.int64)
+    groups = events.layers if scope == "per_layer" else 1
     misses, bypassed, evictions = _replay(
         events.ids,
         events.offsets,
         events.layer,
-        events.layers if scope == "per_layer" else 1,
+        groups,
         events.experts,
         total,
         min(slots, events.experts if scope == "per_layer" else total),
@@ -106,6 +99,7 @@ def replay(
         future,
         held,
         decay,
+        queues.fresh(total, groups),
     )
     accesses, missed = len(events.ids), int(misses.sum())
     seen = np.unique(events.ids)
@@ -191,7 +185,7 @@ def _admit(g, stamp, missed, m, slots, used, where, score, needed, candidates, v
 
 
 @compiled
-def _replay(ids, offsets, layer, groups, experts, total, capacity, mode, bypass, weights, future, preload, decay):  # type: ignore[no-untyped-def]
+def _replay(ids, offsets, layer, groups, experts, total, capacity, mode, bypass, weights, future, preload, decay, qu):  # type: ignore[no-untyped-def]
     n = len(offsets) - 1
     size = total // groups
     slots = np.empty((groups, max(capacity, 1)), np.int32)
@@ -215,6 +209,8 @@ def _replay(ids, offsets, layer, groups, experts, total, capacity, mode, bypass,
             slots[g, used[g]] = e
             where[e] = used[g]
             used[g] += 1
+            if mode >= queues.S3FIFO:
+                queues.move(e, g, queues.YOUNG, qu)
     for i in range(n):
         g = layer[i] if groups > 1 else 0
         stamp = i + 1
@@ -235,10 +231,15 @@ def _replay(ids, offsets, layer, groups, experts, total, capacity, mode, bypass,
                 key[e] = now + (np.log1p(np.exp(key[e] - now)) if key[e] > 0.0 else 0.0) + 1e-9
             elif mode == 4:
                 key[e] = -future[a]
+            elif where[e] >= 0:
+                queues.noted(e, g, mode, qu)
         misses[i] = m
         if m == 0:
             continue
-        admitted, evicted = _admit(g, stamp, missed, m, slots, used, where, key, needed, candidates, victims, capacity, bypass)
+        if mode >= queues.S3FIFO:
+            admitted, evicted = queues.seat(g, stamp, missed, m, slots, used, where, needed, victims, capacity, mode, qu)
+        else:
+            admitted, evicted = _admit(g, stamp, missed, m, slots, used, where, key, needed, candidates, victims, capacity, bypass)
         evictions += evicted
         bypassed += m - admitted
     return misses, bypassed, evictions

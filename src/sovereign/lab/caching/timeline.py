@@ -78,7 +78,7 @@ class Predicted:
 class Strategy:
     """What a policy decides once it has seen the case; the replay, the time line and the runtime all obey it.
 
-    key: order of eviction (lru, lfu, lfru, static, belady, expected, stale, fifo). slots: per layer, or in all for scope "global".
+    key: order of eviction (lru, lfu, lfru, static, belady, expected, stale, fifo), or queues (s3fifo, arc). slots: per layer, or in all for scope "global".
     weights (L*E,): popularity, for "static" and as a start for "expected". preload: ids resident before the first event.
     issue: predictions are known at the "start" of their event or after its "gate". horizon: events ahead that may be fetched.
     adaptive: the horizon follows stalls and wasted copies (ExpertFlow B). load_all: a layer waits for all its experts (SE-MoE ring).
@@ -158,6 +158,8 @@ def rules_of(strategy: Strategy, layers: int, experts: int, costs: Costs, feedba
         raise LabInput(f"Unknown key {strategy.key!r}.", mend=f"Known: {', '.join(kernel.KEYS)}.")
     if strategy.slots < 0:
         raise LabInput(f"A cache of {strategy.slots} slots does not exist.")
+    if strategy.key in ("s3fifo", "arc") and (strategy.admission == "bypass" or strategy.horizon or strategy.preload is not None):
+        raise LabInput(f"{strategy.key} keeps queues of what was asked for; it takes no prefetch, preload or bypass.")
     groups = layers if strategy.scope == "per_layer" else 1
     return kernel.Rules(
         layers=layers,

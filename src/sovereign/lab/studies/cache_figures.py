@@ -18,6 +18,8 @@ LOOK: dict[str, tuple[str, str, str]] = {
     "lru": ("LRU per layer (Cache-MoE)", "#0072B2", "-"),
     "lru_speculative": ("LRU + next gate", "#56B4E9", "-"),
     "lfu": ("LFU per layer", "#8C6D31", "-"),
+    "s3_fifo": ("S3-FIFO per layer", "#B8A000", "-."),
+    "arc": ("ARC per layer", "#5B3A8C", "-."),
     "se_moe_ring": ("SE-MoE ring", "#7F7F7F", "-."),
     "pregated_probe": ("Pregated (probe)", "#CC79A7", "-"),
     "expertflow_a": ("ExpertFlow A", "#D55E00", "-"),
@@ -29,6 +31,8 @@ LOOK: dict[str, tuple[str, str, str]] = {
 CURVES = (
     "static_frequency",
     "lru",
+    "s3_fifo",
+    "arc",
     "lru_speculative",
     "pregated_probe",
     "expertflow_a",

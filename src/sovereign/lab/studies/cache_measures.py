@@ -13,7 +13,7 @@ import numpy as np
 from sovereign.lab import scheduling
 from sovereign.lab.caching import events as ev
 from sovereign.lab.caching import forecast as fc
-from sovereign.lab.caching import policies, sweep
+from sovereign.lab.caching import policies, simulate, sweep
 from sovereign.lab.statistics import mean_t_interval
 from sovereign.lab.studies.cache_settings import Ratio, folds
 from sovereign.lab.studies.cache_setup import Plan, Progress, Trained
@@ -32,6 +32,7 @@ HEADLINE = (
     "belady",
     "oracle_prefetch",
 )
+EVICTION = ("lru", "lfu", "lfru", "s3fifo", "arc", "belady")
 SLOW_LINK, FAST_LINK = 6e9, 100e9
 
 
@@ -84,6 +85,7 @@ def headline(plan: Plan, trained: Trained, progress: Progress) -> list[Ratio]:
             batch = min(8, len(ids))
             _hits(part, tag, add)
             if not tag:
+                _eviction(part, batch, add)
                 _links(part, add)
                 _variants(part, add)
             _accuracy(part, tag, batch, add)
@@ -118,6 +120,20 @@ def _hits(part: sweep.Workload, tag: str, add: Add) -> None:
         add(f"stall_reduction.expertflow_b_over_pregated.{at}", stalls, "%", said)
         stalls = 100 * (1 - o["expertflow_b"].stall_s / max(o["on_demand"].stall_s, 1e-12))
         add(f"stall_reduction.expertflow_b_over_on_demand.{at}", stalls, "%", said)
+
+
+def _eviction(part: sweep.Workload, batch: int, add: Add) -> None:
+    """Demand policies alone, without a clock: hits per layer and in one pool of as many slots."""
+    for size in (1, batch):
+        events = ev.to_events(part.routes, batch=size)
+        for fraction in (0.25, 0.5):
+            slots = ev.slots_per_layer(events.experts, fraction)
+            for key in EVICTION:
+                for scope, held in (("per_layer", slots), ("global", slots * events.layers)):
+                    admission = "bypass" if key == "belady" else "forced"
+                    found = simulate.replay(events, key=key, slots=held, scope=scope, admission=admission)
+                    said = f"{part.name}, {fraction:.0%} of the experts, batch {size}, {scope.replace('_', ' ')}, no prefetch, held-out requests"
+                    add(f"evict.{key}.{scope}.f{int(100 * fraction)}.b{size}", 100 * found.hit_ratio, "%", said)
 
 
 def _variants(part: sweep.Workload, add: Add) -> None:

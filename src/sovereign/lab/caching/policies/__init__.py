@@ -29,6 +29,8 @@ POLICIES: dict[str, str] = {
         "lru_speculative",
         "lfu",
         "lfru",
+        "s3_fifo",
+        "arc",
         "least_stale",
         "se_moe_ring",
         "pregated_oracle",
