@@ -49,6 +49,76 @@ def test_the_path_predictor_learns_from_requests_it_is_not_scored_on() -> None:
     assert found["path"].seconds_per_step > 0
 
 
+def test_the_path_predictor_looks_at_nothing_that_is_not_known_when_a_step_begins() -> None:
+    """Routes of a row's own step and later ones may not move its forecast; a prompt's rows may not see one another's routes at all."""
+    torch.set_num_threads(1)
+    train, test = lexical(24, 0), lexical(8, 1)
+    states = torch.randn(len(train.experts), 6, generator=torch.Generator().manual_seed(0))
+    model = predictors.fit_path(train, 32, steps=5, last_states=states)
+    seen = predictors.Observed.of(test, states[: len(test.experts)])
+    with torch.no_grad():
+        before = model(seen)
+        for row in (0, 3, 4, 7, 11):
+            start = 0 if row < 4 else row  # the prompt is four tokens and one step
+            used, moved = seen.used.clone(), seen.states.clone()  # type: ignore[union-attr]
+            used[:, start:] = 1.0 - used[:, start:]
+            moved[:, start:] += 1.0
+            after = model(predictors.Observed(seen.tokens, used, seen.decode, moved))
+            for old, new in zip(before, after, strict=True):
+                assert torch.equal(old[:, : row + 1], new[:, : row + 1])
+        known = predictors.Observed(seen.tokens, 1.0 - seen.used, seen.decode, seen.states)
+        assert not torch.equal(model(known)[0][:, 5:], before[0][:, 5:])
+
+
+def test_the_table_of_a_training_sequence_does_not_know_its_own_answer() -> None:
+    """Two sequences, one token each time: without its own counts the first must get the table counted on the second alone."""
+    tokens = torch.zeros(2, 3, dtype=torch.long)
+    used = torch.zeros(2, 3, 1, 4)
+    used[0, :, 0, 0], used[1, :, 0, 1] = 1.0, 1.0
+    data = predictors.Observed(tokens, used, torch.zeros(2, 3, dtype=torch.bool), None)
+    table = predictors.Counts(data, 2, 0)
+    share = table(data, True).sigmoid()
+    assert share[0, 0].tolist() == pytest.approx(
+        [0.2, 0.8, 0.001, 0.001]
+    )  # 3 uses of expert 1 in 3, prior of 2 at the mean (1/2, 1/2, 0, 0)
+    own = predictors.Observed(tokens, used, torch.ones(2, 3, dtype=torch.bool), None)
+    later = table(own, True).sigmoid()[0, 2].tolist()  # two earlier rows of its own, each twice: 4 uses of expert 0 beside 3 of expert 1
+    assert later == pytest.approx([5 / 9, 4 / 9, 0.001, 0.001])
+
+
+def test_the_outlook_is_the_fading_share_of_later_tokens() -> None:
+    """By hand, fade 0.5: uses 1, 0, 1 of one expert: from row 0 (0 + 0.5 * 1) / 1.5, from row 1 all, from row 2 nothing is known."""
+    used = torch.tensor([1.0, 0.0, 1.0]).view(1, 3, 1, 1)
+    share, weight = predictors.later_use(used, 0.5)
+    assert share.flatten().tolist() == pytest.approx([1 / 3, 1.0, 0.0])
+    assert weight.tolist() == pytest.approx([0.75, 0.5, 0.0])
+
+
+def outlook_case(good: bool) -> tuple[ev.Events, fc.Forecast, ev.Routes]:
+    """Tokens that need experts 0 and 1 for twenty steps, then 2 and 3; the outlook knows (or says the opposite)."""
+    first = np.repeat([0, 2], [20, 20])
+    experts = np.stack([first, first + 1], axis=1)[:, None, :].astype(np.int16)
+    routes = ev.Routes(experts, np.zeros(40, np.int64), np.arange(40), np.arange(40) > 0, 4)
+    truth = np.zeros((40, 1, 4), np.float32)
+    following = np.append(first[1:], first[-1])
+    truth[np.arange(40), 0, following] = truth[np.arange(40), 0, following + 1] = 0.95
+    return ev.to_events(routes, batch=1), fc.Forecast("path", experts, outlook=truth if good else 0.95 - truth), routes
+
+
+def test_an_outlook_that_errs_loses_its_say_and_uses_no_later_step() -> None:
+    events, good, _ = outlook_case(True)
+    _, bad, _ = outlook_case(False)
+    popularity = np.full(4, 0.5)
+    kept, lost = (fc.outlook(events, f, popularity) for f in (good, bad))
+    assert kept is not None and lost is not None
+    assert kept[18, 0] > 0.9 and kept[30, 2] > 0.9
+    assert lost[18, 0] > 0.8  # the running rate speaks instead
+    cut = ev.to_events(ev.Routes(*[x[:25] for x in (good.ids, np.zeros(40, np.int64), np.arange(40), np.arange(40) > 0)], 4), batch=1)
+    early = fc.outlook(cut, good.rows(np.arange(40) < 25), popularity)
+    assert early is not None and np.array_equal(early, kept[:25])
+    assert fc.outlook(events, fc.Forecast("path", good.ids), popularity) is None
+
+
 def test_predictors_refuse_what_they_cannot_learn_from() -> None:
     bare = ev.Routes(**{**lexical(4, 0).__dict__, "tokens": None})
     with pytest.raises(LabInput, match="no token ids"):

@@ -6,7 +6,7 @@ A forecast says for row t and layer l which experts are expected; how far ahead 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ class Forecast:
 
     distance: layers ahead at which it is known; 0 means that the whole path is known before layer 0 runs (a routing path predictor).
     seconds_per_step, seconds_per_token, nbytes: what the predictor costs. Entries of -1 name nobody.
+    outlook (T, L, E) where one was made: the share of the steps after this row's that will use each expert, as far as this row's request goes.
     """
 
     name: str
@@ -32,6 +33,16 @@ class Forecast:
     seconds_per_token: float = 0.0
     seconds_per_step: float = 0.0
     nbytes: int = 0
+    outlook: NDArray[np.floating[Any]] | None = None
+
+    def rows(self, keep: NDArray[np.bool_]) -> Forecast:
+        """The forecast of some rows only."""
+        cut = [None if part is None else part[keep] for part in (self.score, self.outlook)]
+        return replace(self, ids=self.ids[keep], score=cut[0], outlook=cut[1])
+
+    def above(self, least: float) -> Forecast:
+        """Only the names with at least this score; all of them where there are no scores."""
+        return self if self.score is None else replace(self, ids=np.where(self.score >= least, self.ids, -1))
 
     def seconds(self, events: Events) -> NDArray[np.float64]:
         """The predictor's time in each step (S,)."""
@@ -64,6 +75,41 @@ def unite(events: Events, forecast: Forecast) -> Sets:
     flat = (owner % events.layers) * events.experts + unique % events.experts
     offsets = np.searchsorted(owner, np.arange(len(events) + 1))
     return Sets(flat[ranked].astype(np.int32), offsets.astype(np.int64))
+
+
+LEARNING, MEMORY, RECENT = 0.1, 0.98, 0.3  # of the trust below: weight of a nat, what stays of old losses per step, of the running rate
+
+
+def outlook(
+    events: Events, forecast: Forecast, popularity: NDArray[np.float64] | None, *, dual: bool = False
+) -> NDArray[np.float32] | None:
+    """Per step, the share of later steps expected to use each expert (S, L*E): that any request of the batch does. None where none was made.
+
+    A mixture of the predictor's outlook and of a running rate of use (7 : 3 with popularity where it is known), each weighed by how well it foretold
+    the steps before: a predictor from another domain loses its say while it errs. Nothing later than a step enters its row.
+    dual: the step after this one is another batch's, whose own outlook was made one step ago; each serves half of the steps to come.
+    """
+    if forecast.outlook is None:
+        return None
+    stays = np.log1p(-np.clip(forecast.outlook[events.rows].reshape(len(events.rows), -1).astype(np.float64), 0.0, 0.999))
+    said = 1.0 - np.exp(np.add.reduceat(stays, events.row_offsets[:-1], axis=0))
+    if dual:
+        said[1:] = (said[1:] + said[:-1]) / 2
+    width = events.layers * events.experts
+    base = np.full(width, 1.0 / events.experts) if popularity is None else popularity
+    used = np.zeros((events.steps, width))
+    used[np.repeat(events.step, events.need()), events.ids] = 1.0
+    rate, lead, out = base.copy(), 0.0, np.empty_like(said)
+    for s in range(events.steps):
+        plain = np.clip(0.7 * rate + 0.3 * base, 1e-3, 1 - 1e-3)
+        trust = 1.0 / (1.0 + np.exp(-np.clip(LEARNING * lead, -30.0, 30.0)))
+        out[s] = trust * said[s] + (1.0 - trust) * plain
+        if s + 1 < events.steps and not events.prefill[s + 1]:
+            guess, hit = np.clip(said[s], 1e-3, 1 - 1e-3), used[s + 1]
+            gain = hit * np.log(guess / plain) + (1.0 - hit) * np.log((1.0 - guess) / (1.0 - plain))
+            lead = MEMORY * lead + float(gain.sum()) / events.layers
+        rate = (1.0 - RECENT) * rate + RECENT * used[s]
+    return out.astype(np.float32)
 
 
 def truth(events: Events) -> Sets:

@@ -73,13 +73,14 @@ class Trace(NamedTuple):
     plan_targets: NDArray[np.int64]
     plan_rows: NDArray[np.int64]
     plan_ids: NDArray[np.int32]
+    outlook: NDArray[np.float32]  # (S, L*E), or no rows
 
 
 class State(NamedTuple):
     """The fast tier. where: slot of each expert or -1; ready: when its copy is complete; needed: stamp of the last event that needs it;
-    rate, seen: running share of steps that use an expert, and when it was
-    brought up to date; flag, aim: fetched ahead and unused, for which event; following: its true next event (oracles); lists, counts, listed, valid: what is
-    predicted for each layer of this step and the next (by parity)."""
+    rate, seen: running share of steps that use an expert, and when it was brought up to date; share: what a predictor says of that share, -1 where
+    none does; flag, aim: fetched ahead and unused, for which event; following: its true next event (oracles); lists, counts, listed, valid: what is
+    predicted for each layer of this step and the next (by parity); queues: of S3-FIFO and ARC."""
 
     slots: NDArray[np.int32]
     used: NDArray[np.int64]
@@ -95,6 +96,7 @@ class State(NamedTuple):
     weights: NDArray[np.float64]
     rate: NDArray[np.float64]
     seen: NDArray[np.int64]
+    share: NDArray[np.float32]
     lists: NDArray[np.int32]
     counts: NDArray[np.int64]
     listed: NDArray[np.int8]
@@ -122,6 +124,7 @@ def fresh(rules: Rules, events: int, weights: NDArray[np.float64]) -> State:
         weights=weights,
         rate=weights.copy(),
         seen=np.zeros(total, np.int64),
+        share=np.full(total, -1.0, np.float32),
         lists=np.zeros((2, rules.layers, rules.experts), np.int32),
         counts=np.zeros((2, rules.layers), np.int64),
         listed=np.zeros((2, total), np.int8),
@@ -147,9 +150,9 @@ def wanted_at(e, now, layers, experts, valid, listed):  # type: ignore[no-untype
 
 
 @compiled
-def expected(e, now, layers, experts, rate, seen, valid, weights):  # type: ignore[no-untyped-def]
+def expected(e, now, layers, experts, rate, seen, valid, weights, share):  # type: ignore[no-untyped-def]
     """Events until `e`, which no prediction names, is expected to be used: layers to its next turn that is not ruled out by a
-    prediction, then a step for each that a running rate of use lets pass."""
+    prediction, then a step for each that its expected share of use (an outlook where there is one, else a running rate) lets pass."""
     layer = e // experts
     step = now // layers
     target = step * layers + layer
@@ -158,9 +161,12 @@ def expected(e, now, layers, experts, rate, seen, valid, weights):  # type: igno
         target += layers
     if valid[step & 1, layer] == step:
         target += layers  # its layer has a prediction for that turn, and it is not in it
-    recent = rate[e] * (1.0 - FORGET) ** (now // layers - seen[e])
-    share = max(TRUST * recent + (1.0 - TRUST) * weights[e], RATE_FLOOR)
-    return target - now + layers * (1.0 / share - 1.0)
+    if share[e] >= 0.0:
+        used = share[e]
+    else:
+        recent = rate[e] * (1.0 - FORGET) ** (now // layers - seen[e])
+        used = TRUST * recent + (1.0 - TRUST) * weights[e]
+    return target - now + layers * (1.0 / max(used, RATE_FLOOR) - 1.0)
 
 
 @compiled
@@ -173,7 +179,7 @@ def retention(e, now, ru, st):  # type: ignore[no-untyped-def]
         if target < FAR:
             return 1e15 - float(target)
     if ru.mode == EXPECTED:
-        return -expected(e, now, ru.layers, ru.experts, st.rate, st.seen, st.valid, st.weights)
+        return -expected(e, now, ru.layers, ru.experts, st.rate, st.seen, st.valid, st.weights, st.share)
     if ru.mode == STALE and st.flag[e]:
         return st.key[e] + (1e12 if st.aim[e] >= now else -1e12)  # fetched ahead: fresh until its layer has passed, then the stalest
     if ru.mode == FIFO:
@@ -200,7 +206,7 @@ def prefetch_victim(group, target, first, start, stamp, ru, st):  # type: ignore
     """Whose slot a prefetch for `target` may take: nobody's that is needed now, still arriving, or wanted no later; -1 for none."""
     slots, needed, ready, following, valid, listed = st.slots[group], st.needed, st.ready, st.following, st.valid, st.listed
     mode, protect, layers, experts = ru.mode, ru.protect, ru.layers, ru.experts
-    key, rate, seen, flag, aim, weights = st.key, st.rate, st.seen, st.flag, st.aim, st.weights
+    key, rate, seen, flag, aim, weights, share = st.key, st.rate, st.seen, st.flag, st.aim, st.weights, st.share
     best, low = -1, 0.0
     for k in range(st.used[group]):
         v = slots[k]
@@ -219,7 +225,7 @@ def prefetch_victim(group, target, first, start, stamp, ru, st):  # type: ignore
             if wanted < FAR:
                 x = 1e15 - float(wanted)
             elif mode == EXPECTED:
-                x = -expected(v, first, layers, experts, rate, seen, valid, weights)
+                x = -expected(v, first, layers, experts, rate, seen, valid, weights, share)
             elif mode <= STATIC:
                 x = key[v]
             else:
@@ -352,6 +358,8 @@ def timeline(tr, ru, st, preload, missed, candidates, victims, step_s, stall_s):
                 extra = max(0.0, extra - step_s[s - 1])
             step_start = t
             t += extra
+            if s < len(tr.outlook):
+                st.share[:] = tr.outlook[s]
         begin = t
         t += ru.attention_s + ru.attention_token_s * tr.step_tokens[s]
         if layer == 0:

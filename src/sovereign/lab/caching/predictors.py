@@ -22,7 +22,7 @@ from sovereign.lab.caching.forecast import Forecast
 
 LAUNCH_S = 1e-5  # one small operation on an accelerator; declared, not measured
 THROUGHPUT = 1e13  # FLOP/s a predictor of this size reaches; declared
-PATH_LAUNCHES = 10  # operations of the path predictor's one layer and its heads
+PATH_LAUNCHES = 12  # operations of the path predictor's one layer and its heads
 
 
 @dataclass(frozen=True)
@@ -60,39 +60,116 @@ def token_table(train: Sequences, vocab: int, ahead: int = 0, prior: float = 2.0
     return ((total + prior * used.mean(0)) / (seen + prior)).view(vocab, layers, experts)
 
 
+OWN = 2.0  # how a token's earlier routes in its own request weigh against those in training requests
+FADE = 0.8  # of the outlook's weights per token: it looks about five tokens ahead
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the path predictor is given. tokens (N, S), used (N, S, L, E), decode (N, S): the row ran after the prompt, so routes and states of all
+    rows before it are known; a prompt runs in one step, so its rows know nothing of one another's routes. states (N, S, D): last router inputs."""
+
+    tokens: Tensor
+    used: Tensor
+    decode: Tensor
+    states: Tensor | None
+
+    @staticmethod
+    def of(routes: Routes, states: Tensor | None = None) -> Observed:
+        """states (T, D) in the trace's order."""
+        data = sequences(routes)
+        n, length = data.shape[:2]
+        decode = torch.from_numpy(np.ascontiguousarray(routes.is_decode)).view(n, length)
+        return Observed(data.tokens, data.used, decode, None if states is None else states.float().view(n, length, -1))
+
+    def rows(self, index: Tensor | slice) -> Observed:
+        """Some sequences."""
+        return Observed(self.tokens[index], self.used[index], self.decode[index], None if self.states is None else self.states[index])
+
+    def before(self) -> Tensor:
+        """Routes and last state of the token before, (N, S, L*E + D), zero where they are not known."""
+        known = self.used.flatten(2)
+        if self.states is not None:
+            known = torch.cat((known, self.states), dim=-1)
+        return F.pad(known, (0, 0, 1, 0))[:, :-1] * self.decode[:, :, None]
+
+
+class Counts(nn.Module):
+    """Uses of each expert by what comes `ahead` positions after a token id (V, L*E), how often that was seen (V, 1), the overall mean (L*E,)."""
+
+    def __init__(self, data: Observed, vocab: int, ahead: int, prior: float = 2.0):
+        super().__init__()
+        length = data.tokens.shape[1]
+        tokens, used = data.tokens[:, : length - ahead].reshape(-1), data.used[:, ahead:].flatten(2).flatten(0, 1)
+        self.register_buffer("total", torch.zeros(vocab, used.shape[1]).index_add_(0, tokens, used))
+        self.register_buffer("seen", torch.bincount(tokens, minlength=vocab).float().unsqueeze(1))
+        self.register_buffer("mean", used.mean(0))
+        self.ahead, self.prior = ahead, prior
+
+    def forward(self, seen: Observed, counted: bool) -> Tensor:
+        """Logits (N, S, L*E) for each token id, its earlier uses in the same request weighing OWN times; rare ids fall back to the mean.
+
+        counted: the sequences are among those counted, and are taken out, as they would know the answer.
+        """
+        tokens = seen.tokens
+        length = tokens.shape[1] - self.ahead
+        same = (tokens[:, :, None] == tokens[:, None, :length]).float()
+        place = torch.arange(tokens.shape[1])
+        weight = OWN * same * (place[:length] + self.ahead < place[:, None]) * seen.decode[:, :, None] - same * float(counted)
+        total = self.total[tokens] + torch.einsum("nij,njk->nik", weight, seen.used[:, self.ahead :].flatten(2))
+        count = self.seen[tokens] + weight.sum(-1, keepdim=True)
+        share = (total.clamp(min=0.0) + self.prior * self.mean) / (count.clamp(min=0.0) + self.prior)
+        return torch.logit(share.clamp(1e-3, 1 - 1e-3))
+
+
+def later_use(used: Tensor, fade: float) -> tuple[Tensor, Tensor]:
+    """Share of later tokens that use an expert, nearer ones weighing more by 1 / fade each (N, S, L, E), and its weight: how much of the sum lies
+    inside the sequence (S,)."""
+    length = used.shape[1]
+    out, weight = torch.zeros_like(used), torch.zeros(length)
+    total, mass = torch.zeros_like(used[:, 0]), 0.0
+    for t in range(length - 2, -1, -1):
+        total, mass = used[:, t + 1] + fade * total, 1.0 + fade * mass
+        out[:, t], weight[t] = total / mass, mass * (1.0 - fade)
+    return out, weight
+
+
 class RoutingPathPredictor(nn.Module):
     """ExpertFlow A's predictor in small: the token table plus what one causal transformer layer adds to it (arXiv 2410.17954, section 3.1).
 
-    Two heads: the path of the current token, and the path of the next token before it is known. Deviation: the paper's T5-like
-    encoder-decoder of 7.21 MB is trained on 30,000 triples; started from a table, a small decoder needs far fewer.
+    Three heads: the path of the current token, the path of the next token before it is known, and the outlook: how often each expert will be used
+    by the tokens after this one. Deviations: the paper's T5-like encoder-decoder of 7.21 MB sees tokens only and is trained on 30,000 triples; started
+    from a table and told what is known when a step begins (the routes of the tokens before, the last state), a small decoder needs far fewer.
+    The paper has no outlook.
     """
 
-    def __init__(self, table: Tensor, table_next: Tensor, width: int = 64, heads: int = 4, longest: int = 512):
+    def __init__(self, data: Observed, vocab: int, *, width: int = 128, heads: int = 4):
         super().__init__()
-        vocab, layers, experts = table.shape
-        self.layers, self.experts = layers, experts
-        self.register_buffer("base", torch.logit(table.flatten(1).clamp(1e-3, 1 - 1e-3)).half())
-        self.register_buffer("base_next", torch.logit(table_next.flatten(1).clamp(1e-3, 1 - 1e-3)).half())
+        _, length, self.layers, self.experts = data.used.shape
+        self.known = data.before().shape[2]
+        self.now, self.following = Counts(data, vocab, 0), Counts(data, vocab, 1)
         self.embed = nn.Embedding(vocab, width)
-        self.place = nn.Embedding(longest, width)
+        self.place = nn.Embedding(max(length, 8), width)
+        self.before = nn.Linear(self.known, width, bias=False)
         self.block = nn.TransformerEncoderLayer(width, heads, 4 * width, dropout=0.0, batch_first=True, norm_first=True)
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, 2 * layers * experts)
+        self.head = nn.Linear(width, 3 * self.layers * self.experts)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         # how far the tables are trusted: counts of rare tokens are overconfident
         self.trust = nn.Parameter(torch.ones(2))
 
-    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (N, S, L, E) for each token and for its successor."""
-        n, length = tokens.shape
-        x = self.embed(tokens) + self.place.weight[:length]
-        mask = nn.Transformer.generate_square_subsequent_mask(length, device=tokens.device)
-        h = self.head(self.norm(self.block(x, src_mask=mask, is_causal=True)))
-        now, then = h.chunk(2, dim=-1)
+    def forward(self, seen: Observed, counted: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits (N, S, L, E) for each token, for its successor, and for the outlook. Row t looks at no routes but those of rows before t."""
+        n, length = seen.tokens.shape
+        x = self.embed(seen.tokens) + self.place.weight[:length] + self.before(seen.before())
+        mask = nn.Transformer.generate_square_subsequent_mask(length, device=seen.tokens.device)
+        now, then, later = self.head(self.norm(self.block(x, src_mask=mask, is_causal=True))).chunk(3, dim=-1)
         shape = (n, length, self.layers, self.experts)
-        return (now + self.trust[0] * self.base[tokens].float()).view(shape), (then + self.trust[1] * self.base_next[tokens].float()).view(
-            shape
+        return (
+            (now + self.trust[0] * self.now(seen, counted)).view(shape),
+            (then + self.trust[1] * self.following(seen, counted)).view(shape),
+            (later + torch.logit(self.now.mean.clamp(1e-3, 1 - 1e-3))).view(shape),
         )
 
     @property
@@ -102,65 +179,59 @@ class RoutingPathPredictor(nn.Module):
 
     @property
     def flops(self) -> float:
-        """Per token: matrix products of block and head."""
+        """Per token: matrix products of input, block and heads."""
         width = self.embed.embedding_dim
-        return 2.0 * (12 * width * width + 2 * width * self.layers * self.experts)
+        return 2.0 * width * (self.known + 12 * width + 3 * self.layers * self.experts)
 
 
-def fit_path(train: Routes, vocab: int, *, steps: int, seed: int = 0, width: int = 64, lr: float = 3e-3) -> RoutingPathPredictor:
-    """Tables by counting, the rest by `steps` of AdamW on binary cross-entropy; positives weigh (E - K) / K.
+def fit_path(
+    train: Routes, vocab: int, *, steps: int, seed: int = 0, width: int = 128, lr: float = 3e-3, last_states: Tensor | None = None
+) -> RoutingPathPredictor:
+    """Tables by counting, the rest by `steps` of AdamW on binary cross-entropy (unweighted, so that outputs are probabilities).
 
-    The tables of the sequences a step trains on would know the answer, so tables are counted on one half and the rest is fitted on the other;
-    at the end the tables are counted anew on everything.
+    last_states (T, D): the last router input of every row of `train`; without it the predictor sees tokens and earlier routes only.
     """
-    data = sequences(train)
-    n = data.shape[0]
+    data = Observed.of(train, last_states)
+    n = len(data.tokens)
     if n < 4:
         raise LabInput(f"{n} requests are too few to fit a predictor.", mend="Give at least four.")
+    later, weight = later_use(data.used, FADE)
     rng = np.random.default_rng((19, seed))
-    turn = torch.from_numpy(rng.permutation(n))  # requests often come sorted by kind
-    half = Sequences(data.tokens[turn[: n // 2]], data.used[turn[: n // 2]])
     torch.manual_seed(seed)
-    length = max(data.shape[1], 8)
-    model = RoutingPathPredictor(token_table(half, vocab), token_table(half, vocab, 1), width, longest=length)
-    weight = torch.tensor((train.n_experts - train.chosen) / max(1, train.chosen)).sqrt()
+    model = RoutingPathPredictor(data, vocab, width=width)
     optimiser = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01)
+    bce = F.binary_cross_entropy_with_logits
     model.train()
     for step in range(steps):
         for group in optimiser.param_groups:
             group["lr"] = lr * min(1.0, (step + 1) / 10) * (1 - 0.9 * step / max(1, steps))
-        rows = turn[torch.from_numpy(rng.integers(n // 2, n, min(16, n - n // 2)))]
-        now, then = model(data.tokens[rows])
-        used = data.used[rows]
-        loss = F.binary_cross_entropy_with_logits(now, used, pos_weight=weight)
-        loss = loss + F.binary_cross_entropy_with_logits(then[:, :-1], used[:, 1:], pos_weight=weight)
+        rows = torch.from_numpy(rng.integers(0, n, min(16, n)))
+        part = data.rows(rows)
+        now, then, outlook = model(part, counted=True)
+        loss = bce(now, part.used) + bce(then[:, :-1], part.used[:, 1:])
+        loss = loss + (bce(outlook, later[rows], reduction="none").mean((0, 2, 3)) * weight).mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-    model.eval()
-    for name, ahead in (("base", 0), ("base_next", 1)):
-        fresh = torch.logit(token_table(data, vocab, ahead).flatten(1).clamp(1e-3, 1 - 1e-3)).half()
-        getattr(model, name).copy_(fresh)
-    return model
+    return model.eval()
 
 
 @torch.no_grad()
-def path_forecasts(model: RoutingPathPredictor, test: Routes, *, names: int | None = None, threshold: float = 0.0) -> dict[str, Forecast]:
-    """Forecasts "path" and "path_next" for every row of `test` (row t of "path_next" speaks of the token after t).
+def path_forecasts(model: RoutingPathPredictor, test: Routes, last_states: Tensor | None = None) -> dict[str, Forecast]:
+    """Forecasts "path" and "path_next" for every row of `test` (row t of "path_next" speaks of the token after t), k experts per layer.
 
-    `names` experts per layer (default: as many as are chosen), those below `threshold` left out.
+    "path" carries the outlook; it speaks for a request's newest token only, so a prompt's earlier tokens have none.
     """
-    data = sequences(test)
-    k = names or test.chosen
+    data = Observed.of(test, last_states)
+    parts = [model(data.rows(slice(i, i + 32))) for i in range(0, len(data.tokens), 32)]
+    now, then, later = (torch.cat(logits).sigmoid().flatten(0, 1) for logits in zip(*parts, strict=True))
+    waiting = torch.from_numpy(np.append(~test.is_decode[1:] & (test.request[1:] == test.request[:-1]), False))
+    outlook = later.masked_fill(waiting[:, None, None], 0.0).half().numpy()
+    cost = (0, model.flops / THROUGHPUT, PATH_LAUNCHES * LAUNCH_S, model.nbytes)
     out = {}
-    logits = [model(data.tokens[i : i + 32]) for i in range(0, data.shape[0], 32)]
-    for index, name in enumerate(("path", "path_next")):
-        probability = torch.cat([pair[index] for pair in logits]).sigmoid().flatten(0, 1)
-        score, ids = probability.topk(k, dim=-1)
-        ids = ids.masked_fill(score < threshold, -1)
-        out[name] = Forecast(
-            name, ids.to(torch.int16).numpy(), score.numpy(), 0, model.flops / THROUGHPUT, PATH_LAUNCHES * LAUNCH_S, model.nbytes
-        )
+    for name, probability, rest in (("path", now, outlook), ("path_next", then, None)):
+        score, ids = probability.topk(test.chosen, dim=-1)
+        out[name] = Forecast(name, ids.to(torch.int16).numpy(), score.numpy(), *cost, outlook=rest)
     return out
 
 
@@ -267,8 +338,8 @@ class Fitted:
 
     def forecasts(self, model: Any, test: Routes) -> dict[str, Forecast]:
         """Every forecast a policy of ours can ask for, but the oracle's."""
-        found = path_forecasts(self.path, test)
         now = states(model, test)
+        found = path_forecasts(self.path, test, now.x[:, -1])
         found["speculative"] = speculative(now, test.chosen)
         for probe in self.probes:
             found[f"gate_{probe.distance}"] = probed(probe, now, test.chosen)
@@ -280,7 +351,7 @@ def fit_all(model: Any, train: Routes, vocab: int, *, steps: int, reach: Sequenc
     """The path predictor and one probe per distance, fitted on `train`."""
     before = states(model, train)
     probes = tuple(fit_probe(before, d) for d in reach if d < train.layers)
-    return Fitted(fit_path(train, vocab, steps=steps, seed=seed), probes)
+    return Fitted(fit_path(train, vocab, steps=steps, seed=seed, last_states=before.x[:, -1]), probes)
 
 
 def popularity_of(train: Routes) -> NDArray[np.float64]:

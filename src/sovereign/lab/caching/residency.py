@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sovereign.errors import LabInput
 from sovereign.lab.caching import kernel
@@ -73,6 +74,8 @@ class Residency:
     def begin(self, i: int) -> None:
         """Event i begins (attention runs): the event before holds nothing any more; predictions known at the start are taken."""
         self.first, self.stamp, self._cursor = i, -1, (i, 0)
+        if i % self.rules.layers == 0 and self.strategy.outlook is not None:
+            self._look(i // self.rules.layers, self.strategy.outlook)
         if not self.rules.at_gate:
             self._take(i)
 
@@ -176,6 +179,11 @@ class Residency:
         else:
             return
         self.stalls, self.wasted_before = 0, wasted
+
+    def _look(self, step: int, outlook: NDArray[np.float32]) -> None:
+        if step >= len(outlook):
+            raise LabInput(f"The recorded run ends at step {step}.", mend="Record the same number of tokens.")
+        self.state.share[:] = outlook[step]
 
     def _take(self, i: int) -> None:
         plan = self.plan

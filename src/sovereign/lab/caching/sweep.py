@@ -46,7 +46,7 @@ class Workload:
         """Some requests only; forecasts are cut along."""
         wanted = np.array(sorted(requests))
         keep = np.isin(self.routes.request, wanted)
-        cut = {name: replace(f, ids=f.ids[keep], score=None if f.score is None else f.score[keep]) for name, f in self.forecasts.items()}
+        cut = {name: f.rows(keep) for name, f in self.forecasts.items()}
         return replace(self, routes=self.routes.take(wanted), forecasts=cut)
 
 

@@ -79,7 +79,8 @@ class Strategy:
     """What a policy decides once it has seen the case; the replay, the time line and the runtime all obey it.
 
     key: order of eviction (lru, lfu, lfru, static, belady, expected, stale, fifo), or queues (s3fifo, arc). slots: per layer, or in all for scope "global".
-    weights (L*E,): popularity, for "static" and as a start for "expected". preload: ids resident before the first event.
+    weights (L*E,): popularity, for "static" and as a start for "expected". outlook (S, L*E): for "expected", the share of later steps that a
+    predictor expects to use each expert, known when a step begins. preload: ids resident before the first event.
     issue: predictions are known at the "start" of their event or after its "gate". horizon: events ahead that may be fetched.
     adaptive: the horizon follows stalls and wasted copies (ExpertFlow B). load_all: a layer waits for all its experts (SE-MoE ring).
     predictor_s: seconds per step (S,); `pipelined` hides them behind the step before (dual batch). predictor_bytes: resident memory of it.
@@ -91,6 +92,7 @@ class Strategy:
     slots: int = 0
     admission: str = "forced"
     weights: NDArray[np.float64] | None = None
+    outlook: NDArray[np.float32] | None = None
     preload: NDArray[np.int32] | None = None
     predicted: Predicted | None = None
     issue: str = "start"
@@ -205,12 +207,22 @@ def run(events: Events, strategy: Strategy, costs: Costs, *, feedback: int = FEE
         predicted.targets,
         predicted.row_offsets,
         predicted.ids,
+        outlook_of(strategy, events.steps, total),
     )
     state = kernel.fresh(rules, len(events), np.zeros(total) if strategy.weights is None else np.asarray(strategy.weights, np.float64))
     step_s, stall_s = np.zeros(events.steps), np.zeros(events.steps)
     scratch = [np.zeros(max(total, 1), np.int32) for _ in range(3)]
     kernel.timeline(trace, rules, state, held, *scratch, step_s, stall_s)
     return _outcome(events, strategy, costs, step_s, stall_s, state.tally, len(held), spent)
+
+
+def outlook_of(strategy: Strategy, steps: int, total: int) -> NDArray[np.float32]:
+    """The strategy's outlook, no rows where it has none. Raises LabInput for one of another trace."""
+    if strategy.outlook is None:
+        return np.zeros((0, total), np.float32)
+    if strategy.outlook.shape != (steps, total):
+        raise LabInput(f"The outlook covers {strategy.outlook.shape}, the trace has {steps} steps of {total} experts.")
+    return np.ascontiguousarray(strategy.outlook, np.float32)
 
 
 def _predictor_time(events: Events, strategy: Strategy) -> tuple[NDArray[np.float64], float]:

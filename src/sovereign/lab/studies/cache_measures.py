@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from sovereign.lab import scheduling
 from sovereign.lab.caching import events as ev
 from sovereign.lab.caching import forecast as fc
-from sovereign.lab.caching import policies, simulate, sweep
+from sovereign.lab.caching import policies, simulate, sweep, timeline
 from sovereign.lab.statistics import mean_t_interval
 from sovereign.lab.studies.cache_settings import Ratio, folds
 from sovereign.lab.studies.cache_setup import Plan, Progress, Trained
@@ -86,6 +87,7 @@ def headline(plan: Plan, trained: Trained, progress: Progress) -> list[Ratio]:
             _hits(part, tag, add)
             if not tag:
                 _eviction(part, batch, add)
+                _parts_of_the_gap(part, add)
                 _links(part, add)
                 _variants(part, add)
             _accuracy(part, tag, batch, add)
@@ -122,18 +124,50 @@ def _hits(part: sweep.Workload, tag: str, add: Add) -> None:
         add(f"stall_reduction.expertflow_b_over_on_demand.{at}", stalls, "%", said)
 
 
+def _parts_of_the_gap(part: sweep.Workload, add: Add) -> None:
+    """ExpertFlow A as it is, with the true path of each step (a perfect path predictor), with the next step's true path too, and with its own
+    predictions but evicting by true next use. What stays to oracle prefetch then is what none of these knows alone."""
+    routes = part.routes
+    after = np.full_like(routes.experts, -1)
+    same = routes.request[1:] == routes.request[:-1]
+    after[:-1][same] = routes.experts[1:][same]
+    own = dict(part.forecasts)
+    true_path = {**own, "path": replace(own["path"], ids=routes.experts, score=None)}
+    true_both = {**true_path, "path_next": replace(own["path_next"], ids=after, score=None)}
+    events = ev.to_events(routes, batch=1)
+    for label, link in (("", sweep.DECLARED.bandwidth), ("fast.", FAST_LINK)):
+        costs = replace(sweep.DECLARED, bandwidth=link)
+        for fraction in (0.25, 0.5):
+            hits = {}
+            for name, forecasts in (("as_is", own), ("true_path", true_path), ("true_path_and_next", true_both), ("true_next_use", own)):
+                case = policies.Case(events, fraction, costs, sweep.batch_popularity(part.popularity, 1.0), forecasts)
+                strategy = policies.prepare("expertflow_a", case)
+                if name == "true_next_use":
+                    strategy = replace(strategy, key="belady")
+                hits[name] = 100 * timeline.run(events, strategy, costs).hit_ratio
+            said = f"{part.name}, ExpertFlow A, {fraction:.0%} of the experts, batch 1, {link / 1e9:g} GB/s, held-out requests"
+            at = f"f{int(100 * fraction)}.b1"
+            for name in ("true_path", "true_path_and_next", "true_next_use"):
+                add(f"hit.{label}expertflow_a.{name}.{at}", hits[name], "%", said)
+            add(f"hit_gap_to_perfect_path.{label}expertflow_a.{at}", hits["true_path"] - hits["as_is"], "points", said)
+
+
 def _eviction(part: sweep.Workload, batch: int, add: Add) -> None:
     """Demand policies alone, without a clock: hits per layer and in one pool of as many slots."""
     for size in (1, batch):
         events = ev.to_events(part.routes, batch=size)
         for fraction in (0.25, 0.5):
-            slots = ev.slots_per_layer(events.experts, fraction)
+            slots, base = ev.slots_per_layer(events.experts, fraction), 0.0  # EVICTION begins with LRU
             for key in EVICTION:
                 for scope, held in (("per_layer", slots), ("global", slots * events.layers)):
                     admission = "bypass" if key == "belady" else "forced"
                     found = simulate.replay(events, key=key, slots=held, scope=scope, admission=admission)
                     said = f"{part.name}, {fraction:.0%} of the experts, batch {size}, {scope.replace('_', ' ')}, no prefetch, held-out requests"
-                    add(f"evict.{key}.{scope}.f{int(100 * fraction)}.b{size}", 100 * found.hit_ratio, "%", said)
+                    at = f"f{int(100 * fraction)}.b{size}"
+                    add(f"evict.{key}.{scope}.{at}", 100 * found.hit_ratio, "%", said)
+                    if scope == "per_layer":
+                        base = found.hit_ratio if key == "lru" else base
+                        add(f"evict_minus_lru.{key}.{at}", 100 * (found.hit_ratio - base), "points", said)
 
 
 def _variants(part: sweep.Workload, add: Add) -> None:

@@ -170,6 +170,7 @@ def make_trained(plan: Plan, seed: int, progress: Progress) -> Trained:
     other = _routes(model, held[half * plan.requests :], plan, seed + 3)
     foreign, _ = _workload("trained, foreign domain", model, narrow, other, plan, seed)
     recalls = {name: _recall(f, test) for name, f in work.forecasts.items() if name not in ("path_next", "pregate_oracle", "pregate")}
+    recalls |= _parts(work.forecasts, test)
     recalls["token_table"] = fc.recall(predictors.table_forecast(learnt, test, plan.vocab), test.experts)
     recalls["path.foreign"] = fc.recall(foreign.forecasts["path"], other.experts)
     return Trained(model, work, foreign, recalls, result.last_loss, plan.vocab, fitted, learnt, mixed)
@@ -210,6 +211,17 @@ def _recall(forecast: fc.Forecast, truth: ev.Routes) -> float:
     """Over the layers that the forecast speaks of."""
     cut = replace(forecast, ids=forecast.ids[:, forecast.distance :])
     return fc.recall(cut, truth.experts[:, forecast.distance :])
+
+
+def _parts(forecasts: Mapping[str, fc.Forecast], truth: ev.Routes) -> dict[str, float]:
+    """The path predictor's recall in prefill and decode rows and per layer; and for the next token, where the request goes on."""
+    path, decode = forecasts["path"], truth.is_decode
+    found = {"path.prefill": fc.recall(path, truth.experts, ~decode), "path.decode": fc.recall(path, truth.experts, decode)}
+    for layer in range(truth.layers):
+        found[f"path.layer_{layer}"] = fc.recall(replace(path, ids=path.ids[:, [layer]]), truth.experts[:, [layer]])
+    goes_on = np.flatnonzero(truth.request[1:] == truth.request[:-1])
+    found["path_next"] = fc.recall(replace(forecasts["path_next"], ids=forecasts["path_next"].ids[goes_on]), truth.experts[goes_on + 1])
+    return found
 
 
 def _workload(

@@ -2,10 +2,10 @@
 
 Claim: one forward prediction fills a small cache with what comes, in the order it comes. Source: arXiv 2410.17954 section 3 (routing path
 predictor, predictive locality-aware expert caching, real-time correction, dual-batch pipeline). Setup: predicted experts are fetched nearest
-layer first; slots of finished layers are free for later ones, kept by expected time of next use (a running rate of use mixed
-with popularity on other requests; ours, the paper leaves it open); with
-`dual` two batches take turns and the predictor runs behind the other batch, else its time is exposed. Falsified if: with a perfect predictor it has
-fewer hits than LRU at equal slots.
+layer first; slots of finished layers are free for later ones, kept by expected time of next use: from the predictor's outlook, mixed
+with a running rate of use and popularity on other requests by how well each foretold the steps before (ours; the paper leaves retention open).
+What the next token will need is fetched only where it is more likely than not. With `dual` two batches take turns and the predictor runs behind the
+other batch, else its time is exposed. Falsified if: with a perfect predictor it has fewer hits than LRU at equal slots.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sovereign.lab.caching.timeline import Strategy
 
 NAME = "expertflow_a"
 ORACLE = False
+SURE = 0.5  # least probability at which the next token's experts are fetched before that token is known
 
 
 def prepare(case: Case) -> Strategy:
@@ -28,7 +29,7 @@ def prepare(case: Case) -> Strategy:
     sets = forecast.unite(events, path)
     following = None
     if not case.dual and "path_next" in case.forecasts:
-        following = _shifted(events, forecast.unite(events, case.forecasts["path_next"]))
+        following = _shifted(events, forecast.unite(events, case.forecasts["path_next"].above(SURE)))
     predicted = forecast.known_at_step_start(events, sets, following=following, ahead=sets if case.dual else None)
     return Strategy(
         NAME,
@@ -37,6 +38,7 @@ def prepare(case: Case) -> Strategy:
         slots=case.in_all,
         admission="bypass",
         weights=case.popularity,
+        outlook=forecast.outlook(events, path, case.popularity, dual=case.dual),
         predicted=predicted,
         horizon=2 * events.layers,
         predictor_s=path.seconds(events),
