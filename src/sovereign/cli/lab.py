@@ -157,11 +157,13 @@ def lab_report(
 
 @lab_app.command("simulate")
 def lab_simulate(
-    trace: Annotated[Path, typer.Argument(help="A routing trace: npz, JSONL or a routed-experts array.")],
+    trace: Annotated[Path, typer.Argument(help="A routing trace (.npz of lab.trace), or a folder with events.csv and manifest.json.")],
     policy: Annotated[str, typer.Option(help="A cache policy, or a comma list.")] = "lru",
     cache: Annotated[float, typer.Option(help="Share of all experts that fit, 0-1.")] = 0.25,
     batch: Annotated[int, typer.Option(help="Requests decoded together.")] = 1,
     bandwidth: Annotated[float, typer.Option(help="Link bandwidth in GB/s, for the modelled times.")] = 25.0,
+    error_rate: Annotated[float, typer.Option(help="Share of wrong entries in the invented forecasts, 0-1.")] = 0.1,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse a layer-step that needs more experts than the cache holds.")] = False,
     json_: Json = False,
     workspace: Home = None,
 ) -> None:
@@ -170,7 +172,8 @@ def lab_simulate(
         from sovereign.lab.caching.sweep import simulate_trace
     except ModuleNotFoundError as exc:
         raise _needs_lab(exc) from exc
-    rows = [simulate_trace(trace, name.strip(), cache, batch, bandwidth=bandwidth * 1e9) for name in policy.split(",") if name.strip()]
+    names = [name.strip() for name in policy.split(",") if name.strip()]
+    rows = [simulate_trace(trace, n, cache, batch, bandwidth=bandwidth * 1e9, error_rate=error_rate, strict=strict) for n in names]
     if json_:
         show.as_json(rows[0] if len(rows) == 1 else rows)
         return

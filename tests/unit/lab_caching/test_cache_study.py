@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -189,6 +191,25 @@ def test_a_persons_bad_input_is_one_line(tmp_path: Path) -> None:
         sweep.simulate_trace(tmp_path / "broken.npz", "lru", 0.5)
     with pytest.raises(LabInput, match="frequencies from other requests"):
         sweep.simulate_trace(saved_trace(tmp_path, requests=1), "static_frequency", 0.5)
+
+
+def test_the_command_serves_a_persons_trace_and_refuses_in_one_line(tmp_path: Path) -> None:
+    """The docs promise `--json`, `--strict` and `--error-rate`."""
+    command = [sys.executable, "-c", "from sovereign.cli import main; main()", "lab", "simulate", str(saved_trace(tmp_path))]
+    command += ["--policy", "expertflow_a,s3_fifo", "--cache", "0.125", "--batch", "2", "--workspace", str(tmp_path / "home")]
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *more], capture_output=True, text=True, timeout=300, check=False)
+
+    done = run("--error-rate", "0.5", "--json")
+    assert done.returncode == 0, done.stderr
+    first, second = json.loads(done.stdout)
+    assert (first["policy"], second["policy"]) == ("expertflow_a", "s3_fifo")
+    assert first["setting"]["forecast_error_rate"] == 0.5 and second["setting"]["forecast_error_rate"] is None
+    refused = run("--strict")
+    assert refused.returncode == 2 and refused.stdout == ""
+    lines = [x for x in refused.stderr.splitlines() if x.startswith("sovereign:")]
+    assert len(lines) == 1 and "cache holds" in lines[0]
 
 
 @pytest.mark.parametrize(

@@ -61,8 +61,6 @@ class Case:
     popularity: NDArray[np.float64] | None = None
     forecasts: dict[str, Forecast] = field(default_factory=dict)
     dual: bool = False
-    error_rate: float = 0.0
-    seed: int = 0
 
     @property
     def per_layer(self) -> int:

@@ -1,7 +1,8 @@
 """Pre-gated MoE with a gate of a given error rate: block N names the experts of block N+1.
 
 Claim: one block of notice hides most copies. Source: arXiv 2308.12066 (a fine-tuned gate; here the true choice, each entry replaced by a random
-expert with probability `error_rate`). Setup: the first block uses its own gate; per-layer LRU slots. An oracle at error rate 0.
+expert at the error rate of the forecast "pregate_oracle"; forecast.flawed). Setup: the first block uses its own gate; per-layer LRU slots. The study
+and `simulate` give it no errors; pregated_probe has the learned or the invented ones.
 """
 
 from __future__ import annotations
