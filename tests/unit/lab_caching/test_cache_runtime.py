@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +78,9 @@ def test_outputs_are_the_all_resident_ones_bit_for_bit(setup: Setup, disk: tiers
     assert measured.bytes_moved == (measured.demand + measured.prefetch) * disk.layout.nbytes or measured.prefetch > 0
 
 
-@pytest.mark.parametrize("name", ["on_demand", "static_frequency", "lru", "lru_global", "lfu", "lfru", "belady", "belady_forced"])
+@pytest.mark.parametrize(
+    "name", ["on_demand", "static_frequency", "lru", "lru_global", "lfu", "lfru", "s3_fifo", "arc", "belady", "belady_forced"]
+)
 @pytest.mark.parametrize("fraction", [0.25, 0.5])
 def test_demand_policies_count_what_the_simulator_counts(setup: Setup, name: str, fraction: float) -> None:
     """Without prefetching, timing cannot matter: the counts must agree exactly."""
@@ -88,6 +90,28 @@ def test_demand_policies_count_what_the_simulator_counts(setup: Setup, name: str
     simulated = timeline.run(setup.events, plan, sweep.DECLARED)
     assert (measured.hits, measured.misses, measured.demand) == (simulated.hits, simulated.misses, simulated.demand)
     slow.close()
+
+
+def with_outlook(s: Setup) -> timeline.Strategy:
+    """ExpertFlow A with a forecast of later use that is not the same for any two steps."""
+    path = s.work.forecasts["path"]
+    later = np.random.default_rng(3).random((len(path.ids), 3, 8)).astype(np.float32)
+    case = policies.Case(s.events, 0.5, sweep.DECLARED, s.work.popularity, {**s.work.forecasts, "path": replace(path, outlook=later)})
+    return policies.prepare("expertflow_a", case)
+
+
+def test_an_outlook_decides_alike_in_runtime_and_simulator_and_changes_no_output(setup: Setup, disk: tiers.DiskTier) -> None:
+    plan = with_outlook(setup)
+    out, logits, _ = go(setup, disk, plan)
+    assert torch.equal(out, setup.out) and torch.equal(logits, setup.logits)
+    still = replace(plan, horizon=0)  # without prefetching the counts must agree exactly
+    _, _, measured = go(setup, disk, still)
+    simulated = timeline.run(setup.events, still, sweep.DECLARED)
+    assert (measured.hits, measured.misses, measured.demand) == (simulated.hits, simulated.misses, simulated.demand)
+    without = timeline.run(setup.events, replace(still, outlook=None), sweep.DECLARED)
+    assert simulated.hits != without.hits  # it does decide
+    with pytest.raises(LabInput, match="outlook covers"):
+        timeline.run(setup.events, replace(plan, outlook=np.zeros((2, 24), np.float32)), sweep.DECLARED)
 
 
 def test_the_model_gets_its_own_experts_back(setup: Setup) -> None:
