@@ -118,13 +118,15 @@ def verify(claim: str, against: Sequence[Source], *, workspace: str | Path | Non
 
     Depends only on the claim, the sources and the verifiers' versions. Raises NotFound or Unreadable naming the source, BadInput for an empty list.
     """
+    from sovereign import wiring
     from sovereign.kernel.verify import make_claim, verify_claim
 
     if isinstance(against, (str, Path)):
         raise BadInput("`against` is one path.", mend="Give a list: against=[path].")
     if not against:
         raise BadInput("There is nothing to verify against.", mend="Give at least one file or (identifier, text) pair.")
-    return verify_claim(make_claim(claim), documents_of(settings_of(workspace), against))
+    chosen = settings_of(workspace)
+    return verify_claim(make_claim(claim), documents_of(chosen, against), extra=wiring.verifiers_of(chosen))
 
 
 def check(

@@ -62,6 +62,13 @@ class Settings(BaseSettings):
     model_key: SecretStr | None = None
     model_budget_usd: float = Field(1.0, ge=0, description="cap per run")
 
+    embedder: str = Field(
+        "",
+        pattern="^(minilm)?$",
+        description="vectors of library search; empty: the base install's own; minilm: the encoder extra, after a reindex",
+    )
+    entailment: str = Field("off", pattern="^(off|on)$", description="on: the pair model of the encoder extra judges beside the slots")
+
     lab: str = Field("off", pattern="^(off|smoke|standard|gpu)$")
     read_timeout_s: float = Field(60.0, gt=0, description="per document")
     read_memory_mib: int = Field(2048, ge=256)

@@ -50,7 +50,7 @@ class SystemClock:
 
 @contextmanager
 def workspace(settings: Settings) -> Iterator[Workspace]:
-    held = Workspace(settings.home, SystemClock(settings.source_date_epoch), settings.database_url)
+    held = Workspace(settings.home, SystemClock(settings.source_date_epoch), settings.database_url, settings.embedder)
     try:
         yield held
     finally:
@@ -61,9 +61,21 @@ def workspace(settings: Settings) -> Iterator[Workspace]:
 
 
 def index_of(ws: Workspace) -> LibraryIndex:
-    from sovereign.models.embedding import LatentEmbedder
+    """The library's index with the embedder of this workspace; a stored index of another one asks for `library reindex`."""
+    from sovereign.models import embedding, encoder
 
-    return LibraryIndex(ws.library, ws.home / "index", fit=LatentEmbedder.fit, load=LatentEmbedder.from_bytes)
+    kind, share = (encoder.MiniLMEmbedder, encoder.SHARE) if ws.embedder else (embedding.LatentEmbedder, embedding.SHARE)
+    return LibraryIndex(ws.library, ws.home / "index", fit=kind.fit, load=kind.from_bytes, share=share)
+
+
+def verifiers_of(settings: Settings) -> tuple[Verifier, ...]:
+    """What judges beside the base verifiers: the entailment extra where it is chosen. Raises MissingExtra or NotFound where it cannot be had."""
+    if settings.entailment == "off":
+        return ()
+    from sovereign.kernel.verify.entailment import EntailmentVerifier
+    from sovereign.models import entailment
+
+    return (EntailmentVerifier(entailment.load()),)
 
 
 def nearest_passages(ws: Workspace, query: str, k: int) -> list[dict[str, Any]]:
@@ -357,13 +369,13 @@ def house(
     bench = bench_of(settings)
     models = _models(ws, settings, request, run_id, outside=outside)
     prompts: Mapping[str, str] = {}
-    verifiers: tuple[Verifier, ...] = ()
+    verifiers = verifiers_of(settings)
     if models:
         from sovereign.kernel.assist import ModelVerifier
         from sovereign.models.prompts import load as load_prompts
 
         prompts = load_prompts()
-        verifiers = (ModelVerifier(models[0], prompts),)
+        verifiers = (*verifiers, ModelVerifier(models[0], prompts))
 
     def press(finished: Finished) -> Mapping[str, bytes]:
         from sovereign.press import render

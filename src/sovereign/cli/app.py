@@ -116,7 +116,8 @@ def verify(
     from sovereign.press.contract import verdict
     from sovereign.records import Verdict
 
-    ruling = verify_claim(make_claim(claim), wiring.documents_from(settings(workspace), against))
+    chosen = settings(workspace)
+    ruling = verify_claim(make_claim(claim), wiring.documents_from(chosen, against), extra=wiring.verifiers_of(chosen))
     if json_:
         show.as_json({"claim": claim, **verdict(ruling)})
     else:

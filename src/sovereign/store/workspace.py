@@ -16,10 +16,10 @@ from sovereign.store.runs import RunStore
 
 
 class Workspace:
-    """Satisfies ports.Store."""
+    """Satisfies ports.Store. `embedder`: by which name the vectors of its index are made."""
 
-    def __init__(self, home: Path, clock: Clock, url: str = ""):
-        self.home, self.clock = home, clock
+    def __init__(self, home: Path, clock: Clock, url: str = "", embedder: str = ""):
+        self.home, self.clock, self.embedder = home, clock, embedder
         self.database = Database(home, url)
         self.blobs = BlobStore(self.database)
         self.ledger = Ledger(self.database)

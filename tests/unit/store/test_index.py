@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.unit.store.test_store import _paper
 
@@ -75,6 +76,51 @@ def test_vectors_of_another_embedder_are_refused(ws: Workspace) -> None:
     meta_file.write_text(json.dumps(meta))
     with pytest.raises(WorkspaceUnusable, match="mixes embedders"):
         _index(ws).search("routing", 3)
+
+
+class _Adverse:
+    """An embedder whose vectors say nothing of the text: every passage gets a vector of its own place."""
+
+    name, dimension, made = "adverse/1", 64, 0
+
+    @classmethod
+    def fit(cls, texts: list[str]) -> _Adverse:
+        return cls()
+
+    @classmethod
+    def from_bytes(cls, body: bytes) -> _Adverse:
+        return cls()
+
+    def to_bytes(self) -> bytes:
+        return b""
+
+    def embed(self, texts: list[str], *, kind: str) -> np.ndarray:
+        rows = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        rows[np.arange(len(texts)), 0 if kind == "query" else np.arange(len(texts)) % self.dimension] = 1.0
+        return rows
+
+
+def test_weak_vectors_do_not_push_the_keyword_hit_down(ws: Workspace) -> None:
+    """Guards fusion by rank, where the first of a meaningless list counted as much as the first of the good one."""
+    index = LibraryIndex(ws.library, ws.home / "adverse", fit=_Adverse.fit, load=_Adverse.from_bytes)
+    found = index.search("method number 17 latency", 5)
+    assert found[0][0] == "arxiv:2501.00017"
+    index.share = 0.0
+    assert [f[0] for f in index.search("method number 17 latency", 1)] == ["arxiv:2501.00017"]
+    index.share = 1.0
+    assert index.search("method number 17 latency", 1)[0][0] != "arxiv:2501.00017"
+
+
+def test_an_index_of_an_older_format_is_built_again(ws: Workspace) -> None:
+    index = _index(ws)
+    before = index.search("method number 17 latency", 3)
+    meta_file = ws.home / "index" / "meta.json"
+    old = json.loads(meta_file.read_text())
+    meta_file.write_text(json.dumps(old | {"format": 2}))
+    after = _index(ws).search("method number 17 latency", 3)
+    new = json.loads(meta_file.read_text())
+    assert [a[0] for a in after] == [b[0] for b in before]
+    assert new["generation"] != old["generation"] and new["format"] > 2
 
 
 def test_an_empty_library_answers_nothing(tmp_path: Path) -> None:

