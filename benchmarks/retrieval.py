@@ -37,7 +37,7 @@ from sovereign.store.library import Addition, batches
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / ".." / "shared" / "data" / "scifact"
-SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+SHARES = {"base": (0.0, 0.05, 0.1, 0.2, 0.3, 0.5), "encoder": (0.3, 0.4, 0.5, 0.6, 0.7)}
 DRAWS = 10_000
 
 
@@ -165,7 +165,7 @@ def main() -> None:
             index.catch_up()
             print(f"{kind}: indexed in {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
             if args.choose:
-                for share in SHARES:
+                for share in SHARES[kind]:
                     index.share = share
                     result[f"{kind} {share}"] = measure(bare(index), queries, relevant)
                 continue
