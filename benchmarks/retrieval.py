@@ -4,9 +4,9 @@
     python benchmarks/retrieval.py --choose         # the 809 training claims: which share of the score the vectors should have
 
 One run, one thread, one library built through the product's own index. BM25 alone: a single field of title and abstract, English stemmer (k1 = 1.2,
-b = 0.75), as BEIR's baseline has it; and the index's own fields. nDCG@10, recall@10 and @50 (judged documents; the index is asked for its 50 best passages), milliseconds per query in
-one warm process, and for the differences to BM25 a paired bootstrap over queries (10,000 draws, seed 1, 95 %). Prints one JSON document last and
-writes benchmarks/results/retrieval.json.
+b = 0.75), as BEIR's baseline has it; and the index's own fields. nDCG@10, recall@10 and @50 (judged documents; the index is asked for its 50 best
+passages), milliseconds per query in one warm process, and for the differences to BM25 a paired bootstrap over queries (10,000 draws, seed 1, 95 %).
+Prints one JSON document last and writes benchmarks/results/retrieval.json.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ class LatentEmbedder:
         weights = seal.sha256(np.ascontiguousarray(components, dtype=np.float32).tobytes())
         self.name = f"tfidf-svd-{self.dimension}/{weights[:12]}"
         self._vectorizer: Any = None
+        self._words: Any = None  # components by word: scipy would turn round and widen 30 MB for every query
 
     @classmethod
     def fit(cls, texts: Sequence[str]) -> LatentEmbedder:
@@ -57,8 +59,9 @@ class LatentEmbedder:
         if self._vectorizer is None:
             self._vectorizer = _vectorizer(self.vocabulary)
             self._vectorizer.idf_ = self.idf
+            self._words = np.ascontiguousarray(self.components.T)
         with one_thread():
-            vectors = np.asarray(self._vectorizer.transform(texts) @ self.components.T, dtype=np.float32)
+            vectors = np.asarray(self._vectorizer.transform(texts).astype(np.float32) @ self._words)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 1e-12)
 
@@ -81,9 +84,15 @@ class LatentEmbedder:
 
 def one_thread() -> Any:
     """One BLAS thread: on a shared machine more threads were measured 10-100 times slower; also keeps the sums in one order."""
-    from threadpoolctl import threadpool_limits
+    return _pools().limit(limits=1)
 
-    return threadpool_limits(limits=1)
+
+@lru_cache(maxsize=1)
+def _pools() -> Any:
+    """The BLAS libraries of this process: looking for them anew costs 2 ms a query."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _vectorizer(vocabulary: dict[str, int] | None) -> Any:
