@@ -14,6 +14,7 @@ from sovereign.records import Document, Ruling
 if TYPE_CHECKING:
     from sovereign import wiring
     from sovereign.checking.report import Report
+    from sovereign.ports import Verifier
     from sovereign.settings import Settings
     from sovereign.store.workspace import Workspace
 
@@ -126,7 +127,7 @@ def verify(claim: str, against: Sequence[Source], *, workspace: str | Path | Non
     if not against:
         raise BadInput("There is nothing to verify against.", mend="Give at least one file or (identifier, text) pair.")
     chosen = settings_of(workspace)
-    return verify_claim(make_claim(claim), documents_of(chosen, against), extra=wiring.verifiers_of(chosen))
+    return verify_claim(make_claim(claim), documents_of(chosen, against), extra=wiring.verifiers_of(chosen.entailment))
 
 
 def check(
@@ -226,7 +227,9 @@ def library_documents(ws: Workspace, settings: Settings, paper_ids: Sequence[str
     return out
 
 
-def check_text(text: str, documents: Sequence[tuple[str, Document]], *, at_most: int = 200) -> list[tuple[str, Ruling]]:
+def check_text(
+    text: str, documents: Sequence[tuple[str, Document]], *, at_most: int = 200, extra: Sequence[Verifier] = ()
+) -> list[tuple[str, Ruling]]:
     """(statement, ruling) for every statement of a text, in order. Raises BadInput where there are more than `at_most`."""
     from sovereign.kernel.verify import make_claim, split_claims, verify_claim
 
@@ -235,4 +238,4 @@ def check_text(text: str, documents: Sequence[tuple[str, Document]], *, at_most:
         raise BadInput("The text holds no statement.", mend="Give at least one sentence.")
     if len(statements) > at_most:
         raise BadInput(f"The text holds {len(statements)} statements, more than {at_most}.", mend="Check it in parts.")
-    return [(s, verify_claim(make_claim(s), documents)) for s in statements]
+    return [(s, verify_claim(make_claim(s), documents, extra=extra)) for s in statements]

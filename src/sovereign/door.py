@@ -16,6 +16,7 @@ from typing import Any
 from sovereign import api, gate, wiring
 from sovereign.errors import AskedAlready, BadInput, NotFound, UnknownName, Unreadable
 from sovereign.kernel.review import STATE_AFTER
+from sovereign.ports import Verifier
 from sovereign.records import Document, Ruling, Verdict
 from sovereign.settings import Settings
 from sovereign.store.agenda import STATES, Agenda, Item, Wanted
@@ -52,6 +53,7 @@ class Door:
     def __init__(self, settings: Settings, opened: Opened | None = None):
         self.settings = settings
         self._opened = opened or (lambda: wiring.workspace(settings))
+        self._extra: tuple[Verifier, ...] | None = None  # the pair model is loaded once
         self._queue: dict[str, tuple[str, dict[str, Any]]] = {}  # what the gate found of runs, by the head of their ledger
 
     # --- asking ---
@@ -132,15 +134,23 @@ class Door:
 
     # --- judging ---
 
+    def _further(self) -> tuple[Verifier, ...]:
+        if self._extra is None:
+            self._extra = wiring.verifiers_of(self.settings.entailment)
+        return self._extra
+
     def verify(self, claim: str, texts: Sequence[tuple[str, str]], papers: Sequence[str]) -> Row:
         """One claim against given sources: the fields of a ruling."""
         from sovereign.kernel.verify import make_claim, verify_claim
 
-        return {"claim": claim, **told(verify_claim(make_claim(short("claim", claim)), self._documents(texts, papers)))}
+        return {
+            "claim": claim,
+            **told(verify_claim(make_claim(short("claim", claim)), self._documents(texts, papers), extra=self._further())),
+        }
 
     def check_text(self, text: str, texts: Sequence[tuple[str, str]], papers: Sequence[str]) -> Row:
         """Every statement of a text against given sources, and the counts."""
-        rulings = api.check_text(bounded("text", text), self._documents(texts, papers))
+        rulings = api.check_text(bounded("text", text), self._documents(texts, papers), extra=self._further())
         counts = Counter(ruling.verdict.value for _, ruling in rulings)
         return {"claims": [{"text": statement, **told(ruling)} for statement, ruling in rulings], "summary": dict(counts)}
 

@@ -68,14 +68,14 @@ def index_of(ws: Workspace) -> LibraryIndex:
     return LibraryIndex(ws.library, ws.home / "index", fit=kind.fit, load=kind.from_bytes, share=share)
 
 
-def verifiers_of(settings: Settings) -> tuple[Verifier, ...]:
-    """What judges beside the base verifiers: the entailment extra where it is chosen. Raises MissingExtra or NotFound where it cannot be had."""
-    if settings.entailment == "off":
+def verifiers_of(entailment: str) -> tuple[Verifier, ...]:
+    """What judges beside the base verifiers: the entailment extra where it is "on". Raises MissingExtra or NotFound where it cannot be had."""
+    if entailment == "off":
         return ()
     from sovereign.kernel.verify.entailment import EntailmentVerifier
-    from sovereign.models import entailment
+    from sovereign.models.entailment import load as load_scorer
 
-    return (EntailmentVerifier(entailment.load()),)
+    return (EntailmentVerifier(load_scorer()),)
 
 
 def nearest_passages(ws: Workspace, query: str, k: int) -> list[dict[str, Any]]:
@@ -274,6 +274,7 @@ def prepare(
         for name in (model, *reviewers):
             build_model(settings, name=name)  # refuses an unknown provider or a missing key before anything is stored
     policy.parse(policy_text(settings))
+    verifiers_of(settings.entailment)  # refuses a missing extra before anything is stored
     return Request(
         question=text,
         sources=tuple(dict.fromkeys(sources)),
@@ -282,6 +283,7 @@ def prepare(
         lab_budget_s=settings.lab_budget_s,
         model=model,
         reviewers=tuple(reviewers),
+        entailment=settings.entailment,
         max_admitted=settings.max_admitted,
         max_claims=settings.max_claims,
         results_per_query=settings.results_per_query,
@@ -369,7 +371,7 @@ def house(
     bench = bench_of(settings)
     models = _models(ws, settings, request, run_id, outside=outside)
     prompts: Mapping[str, str] = {}
-    verifiers = verifiers_of(settings)
+    verifiers = verifiers_of(request.entailment)
     if models:
         from sovereign.kernel.assist import ModelVerifier
         from sovereign.models.prompts import load as load_prompts

@@ -21,6 +21,7 @@ from sovereign.kernel import bibliography as entries
 from sovereign.kernel import manuscript as claims
 from sovereign.kernel.bibliography import Looked
 from sovereign.kernel.manuscript import Checked, Source, Statement
+from sovereign.ports import Verifier
 from sovereign.readers import read_many
 from sovereign.records import Basis, Document, Empty, Failed, Found, Paper, Query, Reference
 from sovereign.settings import Settings
@@ -93,7 +94,7 @@ def _checked(
         ask = lookup or (_services(ws, settings, live) if live else None)
         looked = ask({k: r for k, r in cited.items() if r is not None}) if ask else {}
         library = {key: shelf.paper(reference) for key, reference in cited.items() if reference is not None}
-    checked = _judge(outline.statements, works, given, progress)
+    checked = _judge(outline.statements, works, given, wiring.verifiers_of(settings.entailment), progress)
     broken = {p.key: f"{p.file}, line {p.line}: {p.problem}" for p in book.problems if p.kind == "broken"}
     verdicts = [
         entries.judge_reference(
@@ -114,12 +115,16 @@ def _known_sources(names: Sequence[str]) -> None:
 
 
 def _judge(
-    statements: Sequence[Statement], works: Mapping[str, Sequence[Source]], given: Sequence[Source], progress: Progress
+    statements: Sequence[Statement],
+    works: Mapping[str, Sequence[Source]],
+    given: Sequence[Source],
+    extra: Sequence[Verifier],
+    progress: Progress,
 ) -> list[tuple[Statement, Checked]]:
     out = []
     for n, statement in enumerate(statements):
         progress("checking claims", n, len(statements))
-        out.append((statement, claims.judge(statement, [(k, works.get(k, ())) for k in statement.keys], given)))
+        out.append((statement, claims.judge(statement, [(k, works.get(k, ())) for k in statement.keys], given, extra)))
     progress("checking claims", len(statements), len(statements))
     return out
 

@@ -117,7 +117,7 @@ def verify(
     from sovereign.records import Verdict
 
     chosen = settings(workspace)
-    ruling = verify_claim(make_claim(claim), wiring.documents_from(chosen, against), extra=wiring.verifiers_of(chosen))
+    ruling = verify_claim(make_claim(claim), wiring.documents_from(chosen, against), extra=wiring.verifiers_of(chosen.entailment))
     if json_:
         show.as_json({"claim": claim, **verdict(ruling)})
     else:

@@ -14,6 +14,7 @@ from sovereign import identity, seal
 from sovereign.kernel import language
 from sovereign.kernel.citation_marks import Mark, marks_of
 from sovereign.kernel.verify import make_claim, split_claims, verify_claim
+from sovereign.ports import Verifier
 from sovereign.records import (
     Basis,
     Check,
@@ -305,8 +306,10 @@ def _conflict(paper: Paper, other: Paper) -> bool:
 # --- verdicts ---
 
 
-def judge(statement: Statement, sources: Sequence[tuple[str, Sequence[Source]]], everything: Sequence[Source]) -> Checked:
-    """One statement against the works it cites ((key, its sources) pairs), or, without a citation, against everything given."""
+def judge(
+    statement: Statement, sources: Sequence[tuple[str, Sequence[Source]]], everything: Sequence[Source], extra: Sequence[Verifier] = ()
+) -> Checked:
+    """One statement against the works it cites ((key, its sources) pairs), or, without a citation, against everything given. `extra`: further verifiers."""
     claim = make_claim(statement.text)
     missing = (*(k for k, held in sources if not held), *statement.unmatched)
     chosen = list(dict.fromkeys(s for _, held in sources for s in held)) if statement.cited else list(everything)
@@ -318,7 +321,7 @@ def judge(statement: Statement, sources: Sequence[tuple[str, Sequence[Source]]],
     if not chosen:
         reason = f"the cited source {_listed(missing)} was not given" if statement.cited else "no source was given"
         return Checked(statement, claim, None, State.NOT_RUN, reason, _give(missing), None, (), missing)
-    ruling = _union(verify_claim(claim, [(s.paper.paper_id, s.document) for s in chosen]))
+    ruling = _union(verify_claim(claim, [(s.paper.paper_id, s.document) for s in chosen], extra=extra))
     if not statement.cited:
         ruling = _cautious(ruling, claim)
     if missing and ruling.verdict in (Verdict.NOT_FOUND, Verdict.UNRESOLVED, Verdict.QUALIFIED):

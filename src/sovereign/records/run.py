@@ -51,6 +51,7 @@ class Request:
     lab_budget_s: float = 1800.0
     model: str = ""
     reviewers: tuple[str, ...] = ()  # further models that review beside `model`; the same name again is another seed
+    entailment: str = "off"  # whether the pair model judges beside the slots
     max_admitted: int = 12
     max_claims: int = 24
     results_per_query: int = 20
