@@ -84,7 +84,8 @@ def assess(
         _dimension("D-8", None, "no check measures safety or impact"),
     )
     verified = sum(r.verdict is Verdict.SUPPORTED for r in rulings)
-    tier, why = _tier(hearing, verified, dimensions[6].level)
+    still_open = sum(not c.answered for c in draft.coverage)
+    tier, why = _tier(hearing, verified, dimensions[6].level, still_open)
     return QualityRecord(dimensions, tier, verified, why)
 
 
@@ -168,8 +169,9 @@ def _reproducibility(trials: Sequence[Trial]) -> Dimension:
     return _dimension("D-7", 10 * held / len(judged), basis, at_most=10.0 if exact else CONCEPTUAL_CAP)
 
 
-def _tier(hearing: Hearing | None, verified: int, reproducibility: QualityLevel) -> tuple[Tier | None, str]:
-    """Disjoint bands over the last hearing's score; a blocking finding keeps a draft at WATCHLIST or below."""
+def _tier(hearing: Hearing | None, verified: int, reproducibility: QualityLevel, still_open: int) -> tuple[Tier | None, str]:
+    """Disjoint bands over the last hearing's score; a blocking finding keeps a draft at WATCHLIST or below, and a part of the question that is
+    not answered at PUBLIC_RECORD or below: answering is a gate, and the original's tiers had none."""
     if hearing is None:
         return None, "no hearing was held"
     score = hearing.score
@@ -178,6 +180,8 @@ def _tier(hearing: Hearing | None, verified: int, reproducibility: QualityLevel)
         return Tier.QUARANTINE_CANDIDATE, f"score {score:g} is below {WATCH_SCORE:g}"
     if blocked or score < PUBLIC_SCORE:
         return Tier.WATCHLIST, "a finding is blocking" if blocked else f"score {score:g} is below {PUBLIC_SCORE:g}"
+    if still_open:
+        return Tier.PUBLIC_RECORD, f"score {score:g}; {still_open} part(s) of the question are not answered"
     if score >= FLAGSHIP_SCORE and verified >= FLAGSHIP_CLAIMS and reproducibility is QualityLevel.HIGH:
         return Tier.FLAGSHIP_CANDIDATE, f"score {score:g}, {verified} verified claims, reproducibility HIGH"
     if score >= DOI_SCORE and verified >= 1:

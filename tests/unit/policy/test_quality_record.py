@@ -12,6 +12,7 @@ from sovereign.kernel import quality
 from sovereign.kernel.language import parse_slots
 from sovereign.records import (
     Claim,
+    Coverage,
     Draft,
     Evidence,
     Finding,
@@ -104,6 +105,16 @@ def test_every_score_has_exactly_one_tier(score: float, verified: int, blocked: 
     assert (record.tier in high) == (score >= 6.5 and not blocked)
     assert (record.tier is Tier.FLAGSHIP_CANDIDATE) == (score >= 8.5 and verified >= 5 and exact and not blocked)
     assert (record.tier is Tier.QUARANTINE_CANDIDATE) == (score < 5)
+
+
+def test_a_draft_that_leaves_a_part_of_the_question_open_is_no_more_than_a_public_record() -> None:
+    rulings = [replace(RULING, claim_id=f"c{n}") for n in range(1, 9)]
+    exact = (trial(Scale.EXACT, GateVerdict.VERIFIED),)
+    still_open = replace(DRAFT, coverage=(Coverage("metric:ttft", False, why_not="nobody says"),))
+    for score in (6.5, 7.5, 9.9):
+        record = quality.assess(still_open, [CLAIM], rulings, [], exact, hearing(score))
+        assert record.tier is Tier.PUBLIC_RECORD and "1 part(s) of the question" in record.why
+    assert quality.assess(still_open, [CLAIM], rulings, [], exact, hearing(5.0)).tier is Tier.WATCHLIST
 
 
 def test_levels_and_scores_are_null_together() -> None:
