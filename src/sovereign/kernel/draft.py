@@ -300,19 +300,28 @@ def _measurements(m: Material) -> Section | None:
                     f"Sealed predictions of {trial.trial_id} and whether they held.", ("Prediction", "Source", "Verdict", "Measured"), rows
                 )
             )
-        figures += [Figure(f"{trial.study}: {_figure_name(f)} (trial {trial.trial_id}).", f, trial.trial_id) for f in trial.figures[:2]]
+        figures += [Figure(f"{trial.study}: {_figure_name(f)} (trial {trial.trial_id}).", f, trial.trial_id) for f in _fitting(m, trial.figures)[:2]]
         for limit in trial.cannot_say[:4]:
             sentences.append(Sentence("", limit if limit.endswith(".") else limit + ".", SentenceKind.FRAME, trials=(trial.trial_id,)))
     return Section("Measurements", tuple(sentences), tuple(tables), tuple(figures))
 
 
-def _telling(m: Material, trial: Trial) -> list[Statement]:
-    """Statements on the works that the question names first, then other published ones, then the study's own controls; decided ones first in each."""
-    works = [a.paper.arxiv_id for a in m.admissions if a.admitted and a.score == 1.0 and a.paper.arxiv_id]
+def _fitting(m: Material, figures: Sequence[str]) -> list[str]:
+    """The figures whose names speak to what the question asks come first."""
+    asked = [f for f in m.question.facets if f.kind is not FacetKind.SYSTEM]
+    return sorted(figures, key=lambda name: -sum(mentions(f, _figure_name(name)) for f in asked))
 
-    def order(s: Statement) -> tuple[bool, bool, bool]:
+
+def _telling(m: Material, trial: Trial) -> list[Statement]:
+    """Statements on the works that the question names first, of these the ones that speak to most of what it asks; then other published ones, then the
+    study's own controls; decided ones first in each."""
+    works = [a.paper.arxiv_id for a in m.admissions if a.admitted and a.score == 1.0 and a.paper.arxiv_id]
+    asked = [f for f in m.question.facets if f.kind is not FacetKind.SYSTEM]
+
+    def order(s: Statement) -> tuple[bool, int, bool, bool]:
         return (
             s.source.startswith("control") or not any(w in s.source for w in works),
+            -sum(mentions(f, s.text) for f in asked),
             not s.source.startswith("arXiv"),
             s.verdict is GateVerdict.UNVERIFIED,
         )
