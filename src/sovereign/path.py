@@ -205,7 +205,7 @@ def _gather(asked: Question, revision: int, state: _State, request: Request, hou
     state.admissions = do("admit", revision, tuple[Admission, ...], lambda: _admit(asked, state, request))
     state.readings = do("read", revision, tuple[Reading, ...], lambda: _read(state, house))
     sources = _sources(state, house)
-    found: ClaimSet = do("claims", revision, ClaimSet, lambda: _claims(asked, sources, request))
+    found: ClaimSet = do("claims", revision, ClaimSet, lambda: _claims(asked, sources, request, house))
     state.claims = found.claims
     state.verified = do("verify", revision, tuple[Ruling, ...], lambda: _verify(state, sources, house))
     _try(asked, revision, state, request, house, do)
@@ -297,9 +297,42 @@ def _read(state: _State, house: House) -> tuple[tuple[Reading, ...], list[Event]
     return readings, [("read", {"paper": r.paper_id, "basis": r.basis, "document": r.document, "reason": r.reason}) for r in readings]
 
 
-def _claims(asked: Question, sources: Sequence[claims.Source], request: Request) -> tuple[ClaimSet, list[Event]]:
+def _claims(asked: Question, sources: Sequence[claims.Source], request: Request, house: House) -> tuple[ClaimSet, list[Event]]:
+    """Extracted by rule; a model may point at further sentences, which count only where they stand and only when they speak to the question."""
     found = claims.extract(asked, sources, at_most=request.max_claims)
-    return found, [("claim_recorded", {"claim": c.claim_id, "paper": c.paper_id, "text": c.text}) for c in found.claims]
+    events: list[Event] = []
+    if house.model is not None:
+        more, dropped = _proposed(asked, sources, found, house, at_most=request.max_claims // PROPOSED_SHARE)
+        found = ClaimSet((*found.claims, *more), (*found.dropped, *dropped))
+        events = [("claims_proposed", {"kept": [c.claim_id for c in more], "dropped": [[text, why] for text, why in dropped]})]
+    return found, [("claim_recorded", {"claim": c.claim_id, "paper": c.paper_id, "text": c.text}) for c in found.claims] + events
+
+
+PROPOSED_SHARE = 3  # a model may add a third of what the rules may extract
+
+
+def _proposed(
+    asked: Question, sources: Sequence[claims.Source], found: ClaimSet, house: House, *, at_most: int
+) -> tuple[list[Claim], list[tuple[str, str]]]:
+    assert house.model is not None
+    held = [c.span for c in found.claims if c.span is not None]
+    kept: list[Claim] = []
+    dropped: list[tuple[str, str]] = []
+    for source in sources:
+        offered = assist.propose_claims(house.model, house.prompts, asked, source.document, source.paper.paper_id)
+        dropped += offered.dropped
+        for claim in offered.claims:
+            span = claim.span
+            assert span is not None  # propose_claims locates or drops
+            if any(h.doc_sha256 == span.doc_sha256 and h.start < span.end and span.start < h.end for h in held):
+                continue  # extracted already
+            if not claim.answers:
+                dropped.append((claim.text, "it speaks to no part of the question"))
+            elif len(kept) >= at_most:
+                dropped.append((claim.text, "more than a model may add"))
+            else:
+                kept.append(claim)
+    return kept, dropped
 
 
 def _verify(state: _State, sources: Sequence[claims.Source], house: House) -> tuple[tuple[Ruling, ...], list[Event]]:
@@ -616,7 +649,7 @@ PROMPT_CHARS = 40_000  # assumed for an estimate: passages are cut at 24 000 cha
 def most_calls(request: Request) -> tuple[int, int]:
     """(calls of the model that helps besides reviewing, calls of each model that reviews), at most and without repairs."""
     rounds = request.revision_rounds + 1
-    return rounds * (2 + request.max_claims), rounds * 3
+    return rounds * (2 + request.max_admitted + request.max_claims + request.max_claims // PROPOSED_SHARE), rounds * 3
 
 
 def spent_on(store: Workspace, run_id: str) -> Spent:

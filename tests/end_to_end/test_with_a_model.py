@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import QUESTION
+from tests.end_to_end_support import QUESTIONS, prepared
 from tests.unit.models.chatserver import Server, serving
 
 from sovereign import wiring
@@ -68,3 +69,24 @@ def _emptiest(shape: dict) -> object:  # type: ignore[type-arg]
     if kind == "object":
         return {name: _emptiest(inner) for name, inner in shape.get("properties", {}).items()}
     return {"array": [], "string": "", "number": 8.0, "integer": 8, "boolean": False}.get(str(kind))
+
+
+def test_a_model_may_point_at_sentences_and_only_those_that_stand_count(tmp_path: Path) -> None:
+    settings = prepared(tmp_path / "home")
+    lone = tmp_path / "lone.md"
+    stands = "Small Routers needs 2 GPUs on MMMU where the unspecialized router needs 3."
+    lone.write_text(f"# Small Routers, once more\n\n{stands} The weather was fine.\n")
+    with wiring.workspace(settings) as ws:
+        wiring.add_to_library(ws, settings, [str(lone)])
+    quotes = [stands, "Small Routers reduces TTFT by 99% on MMMU in every case.", "The weather was fine."]
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps({"claims": [{"claims": [{"passage": 1, "quote": q} for q in quotes]}] * 9}))
+    result = wiring.ask(settings.model_copy(update={"max_claims": 3}), QUESTIONS[0], sources=["local"], model=f"scripted:{script}")
+    with wiring.workspace(settings) as ws:
+        (told,) = [e.body for e in ws.ledger.events(result.run_id, "claims_proposed")][:1]
+    dropped = dict(told["dropped"])
+    assert dropped[quotes[1]] == "no such words stand in the document"
+    body = json.loads(result.files["draft.json"].read_bytes())
+    assert len(told["kept"]) <= 1 and not any("99%" in c["text"] or "weather" in c["text"] for c in body["claims"])
+    assert any(c["text"] == stands for c in body["claims"])
+    assert wiring.replay(settings, result.run_id).same

@@ -300,7 +300,9 @@ def _measurements(m: Material) -> Section | None:
                     f"Sealed predictions of {trial.trial_id} and whether they held.", ("Prediction", "Source", "Verdict", "Measured"), rows
                 )
             )
-        figures += [Figure(f"{trial.study}: {_figure_name(f)} (trial {trial.trial_id}).", f, trial.trial_id) for f in _fitting(m, trial.figures)[:2]]
+        figures += [
+            Figure(f"{trial.study}: {_figure_name(f)} (trial {trial.trial_id}).", f, trial.trial_id) for f in _fitting(m, trial.figures)[:2]
+        ]
         for limit in trial.cannot_say[:4]:
             sentences.append(Sentence("", limit if limit.endswith(".") else limit + ".", SentenceKind.FRAME, trials=(trial.trial_id,)))
     return Section("Measurements", tuple(sentences), tuple(tables), tuple(figures))
