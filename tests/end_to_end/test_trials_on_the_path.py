@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -40,7 +41,7 @@ class FakeBench:
         return ()
 
     def figure(self, trial_id: str, name: str) -> bytes | None:
-        return None
+        return b"<svg xmlns='http://www.w3.org/2000/svg' width='8' height='8'></svg>" if name == "ttft.svg" else None
 
     def predictions(self, study: str, *, preset: str) -> tuple[Prediction, ...]:
         text = "Small Routers reduces TTFT by 14% on MMMU compared with the unspecialized router."
@@ -52,9 +53,11 @@ class FakeBench:
         judged = self.own or self.predictions(study_name, preset=preset)
         trial = Trial(
             "routers-smoke-1", study_name, preset, Scale.CONCEPTUAL, TrialState.DONE, {}, (0,), {}, measured,
-            tuple(Statement(p.statement, p.source, p, *study.judge(p, measured)) for p in judged),
+            tuple(Statement(p.statement, p.source, p, *study.judge(p, measured)) for p in judged), figures=("ttft.svg",),
         )  # fmt: skip
-        return replace(trial, digest=study.trial_digest(trial))
+        trial = replace(trial, digest=study.trial_digest(trial))
+        study.write(out / trial.trial_id, trial)
+        return trial
 
 
 @pytest.fixture
@@ -113,3 +116,28 @@ def test_a_study_over_the_budget_is_not_run_and_the_record_says_so(asked: Callab
     with wiring.workspace(settings) as ws:
         executed = json.loads(ws.blobs.get(ws.runs.steps(run_id)["experiment-0"]))
     assert executed["trials"] == [] and "more than the laboratory's budget leaves" in executed["why"][-1]
+
+
+@pytest.mark.parametrize("what", ["seed", "prediction", "measurement", "figure", "sealed prediction"])
+def test_a_tampered_trial_is_found(asked: Callable[..., Any], what: str) -> None:
+    settings, _, _, run_id = asked()
+    with wiring.workspace(settings) as ws:
+        assert not audit_workspace(ws, run_id).problems
+    trial = settings.home / "trials" / "routers-smoke-1" / "trial.json"
+    held = json.loads(trial.read_text())
+    if what == "seed":
+        held["seeds"] = [1]
+    elif what == "prediction":
+        held["statements"][0]["prediction"]["threshold"] = -20.0
+    elif what == "measurement":
+        held["measurements"][0]["value"] = -15.0
+    elif what == "figure":
+        figure = settings.home / "runs" / run_id / "figures" / "ttft.svg"
+        figure.write_bytes(figure.read_bytes().replace(b"'8'", b"'9'"))
+    else:
+        with sqlite3.connect(settings.home / "sovereign.sqlite3") as tables:
+            changed = tables.execute("UPDATE events SET body = replace(body, '14%', '41%') WHERE kind = 'prediction_sealed'").rowcount
+            assert changed == 1
+    trial.write_text(json.dumps(held))
+    with wiring.workspace(settings) as ws:
+        assert audit_workspace(ws, run_id).problems
