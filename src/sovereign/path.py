@@ -303,8 +303,16 @@ def _claims(asked: Question, sources: Sequence[claims.Source], request: Request,
     events: list[Event] = []
     if house.model is not None:
         more, dropped = _proposed(asked, sources, found, house, at_most=request.max_claims // PROPOSED_SHARE)
-        found = ClaimSet((*found.claims, *more), (*found.dropped, *dropped))
-        events = [("claims_proposed", {"kept": [c.claim_id for c in more], "dropped": [[text, why] for text, why in dropped]})]
+        filled, refused = assist.propose_slots(house.model, house.prompts, (*found.claims, *more))
+        before = {c.claim_id: c.slots for c in (*found.claims, *more)}
+        found = ClaimSet(filled, (*found.dropped, *dropped))
+        events = [
+            ("claims_proposed", {"kept": [c.claim_id for c in more], "dropped": [[text, why] for text, why in dropped]}),
+            (
+                "slots_proposed",
+                {"filled": [c.claim_id for c in filled if c.slots != before[c.claim_id]], "refused": [list(r) for r in refused]},
+            ),
+        ]
     return found, [("claim_recorded", {"claim": c.claim_id, "paper": c.paper_id, "text": c.text}) for c in found.claims] + events
 
 
@@ -649,7 +657,7 @@ PROMPT_CHARS = 40_000  # assumed for an estimate: passages are cut at 24 000 cha
 def most_calls(request: Request) -> tuple[int, int]:
     """(calls of the model that helps besides reviewing, calls of each model that reviews), at most and without repairs."""
     rounds = request.revision_rounds + 1
-    return rounds * (2 + request.max_admitted + request.max_claims + request.max_claims // PROPOSED_SHARE), rounds * 3
+    return rounds * (3 + request.max_admitted + request.max_claims + request.max_claims // PROPOSED_SHARE), rounds * 3
 
 
 def spent_on(store: Workspace, run_id: str) -> Spent:

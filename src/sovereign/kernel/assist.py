@@ -71,6 +71,8 @@ def _list(items: Mapping[str, Any], most: int) -> dict[str, Any]:
 
 QUERIES = _object(queries=_list({"type": "string", "maxLength": 400}, 12))
 CLAIMS = _object(claims=_list(_object(passage={"type": "integer"}, quote={"type": "string", "maxLength": 2000}), 60))
+_PHRASES = _list({"type": "string", "maxLength": 200}, 6)
+SLOTS = _object(slots=_list(_object(id={"type": "string"}, subject=_PHRASES, metric=_PHRASES, condition=_PHRASES), 60))
 SENTENCES = _object(sentences=_list(_object(id={"type": "string"}, text={"type": "string", "maxLength": 2000}), 60))
 JUDGED = _object(
     verdict={"type": "string", "enum": ["SUPPORTED", "CONTRADICTED", "UNRESOLVED"]},
@@ -152,6 +154,54 @@ def propose_claims(model: Model, prompts: Prompts, question: Question, document:
         elif (span.start, span.end) not in kept:
             kept[span.start, span.end] = _claim(span, question)
     return Proposed(tuple(kept.values()), tuple(dropped))
+
+
+def propose_slots(model: Model, prompts: Prompts, claims: Sequence[Claim]) -> tuple[tuple[Claim, ...], tuple[tuple[str, str, str], ...]]:
+    """The claims with empty slots filled, and (claim id, what was offered, why it was refused).
+
+    Only claims without a comparison key are asked about, only empty slots are filled, and only with whole words of the claim's own text. Verification
+    reads the text and not these slots: they decide what stands beside what in the table of comparison keys.
+    """
+    wanting = {c.claim_id: c for c in claims if c.key is None}
+    if not wanting:
+        return tuple(claims), ()
+    material = {"statements": [{"id": i, "text": c.text} for i, c in wanting.items()]}
+    answer = model.ask(rendered(prompts, "slots", material), shape=SLOTS, purpose="slots")
+    filled: dict[str, Claim] = {}
+    refused: list[tuple[str, str, str]] = []
+    for item in answer["slots"]:
+        claim = wanting.get(str(item["id"]))
+        if claim is None or claim.claim_id in filled:
+            continue
+        found: dict[str, tuple[str, ...]] = {}
+        for name in ("subject", "metric", "condition"):
+            if getattr(claim.slots, name):
+                continue  # what a rule has read stays
+            for phrase in map(str, item[name]):
+                standing = _standing(phrase, claim.text)
+                if standing:
+                    found[name] = (*found.get(name, ()), standing)
+                else:
+                    refused.append((claim.claim_id, phrase, "no such words stand in the claim"))
+        if found:
+            held = claim.slots
+            slots = replace(
+                held,
+                subject=found.get("subject", held.subject),
+                metric=found.get("metric", held.metric),
+                condition=found.get("condition", held.condition),
+            )
+            filled[claim.claim_id] = replace(claim, slots=slots, key=language.comparison_key(slots))
+    return tuple(filled.get(c.claim_id, c) for c in claims), tuple(refused)
+
+
+def _standing(phrase: str, text: str) -> str:
+    """The phrase as the text spells it, when it stands there as whole words with a letter among them; else ""."""
+    words = phrase.split()
+    if not words or not any(c.isalpha() for c in phrase):
+        return ""
+    match = re.search(r"(?<!\w)" + r"\s+".join(map(re.escape, words)) + r"(?!\w)", text, re.IGNORECASE)
+    return match.group() if match else ""
 
 
 def _claim(span: Span, question: Question) -> Claim:

@@ -71,7 +71,7 @@ def _by_rule(prompt: str, purpose: str) -> Any:
         material = json.loads(match.group(1)) if match else {}
     except ValueError:
         material = {}
-    rule = {"queries": _queries, "claims": _claims, "reword": _reword, "judge": _judge}.get(purpose)
+    rule = {"queries": _queries, "claims": _claims, "slots": _slots, "reword": _reword, "judge": _judge}.get(purpose)
     if rule is not None:
         return rule(material)
     return (
@@ -93,6 +93,10 @@ def _claims(material: Mapping[str, Any]) -> Any:
         for sentence in re.findall(r"[^.!?]*\d[^!?]*?[.!?](?=\s|$)", str(passage.get("text", "")))[:2]:
             out.append({"passage": passage.get("n", 0), "quote": sentence.strip()})
     return {"claims": out[:8]}
+
+
+def _slots(_material: Mapping[str, Any]) -> Any:
+    return {"slots": []}
 
 
 def _reword(material: Mapping[str, Any]) -> Any:

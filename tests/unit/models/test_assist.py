@@ -310,3 +310,23 @@ def test_alpha_is_none_where_it_is_not_defined() -> None:
     assert assist.krippendorff_alpha([]) is None
     assert assist.krippendorff_alpha([[1.0], [None, 2.0]]) is None
     assert assist.krippendorff_alpha([[1.0, 1.0], [1.0, 1.0]]) is None
+
+
+def test_slots_of_a_model_fill_what_is_empty_with_words_of_the_claim_and_nothing_else() -> None:
+    from sovereign.kernel.verify import make_claim
+
+    keyless = make_claim("With the pruned net, 91 % of the answers stay right.")
+    keyed = make_claim("SMoES reduces TPOT by 10.5 % on MMMU at batch size 1.")
+    assert keyless.slots.subject == ("pruned net",) and keyless.key is None and keyed.key is not None
+    offered = [
+        {"id": keyless.claim_id, "subject": ["SMoES"], "metric": ["ANSWERS stay right", "accuracy", "91"], "condition": ["net"]},
+        {"id": keyed.claim_id, "subject": ["MMMU"], "metric": ["batch size"], "condition": []},
+        {"id": "c-unknown", "subject": ["router"], "metric": [], "condition": []},
+    ]
+    (filled, same), refused = assist.propose_slots(scripted("slots", {"slots": offered}), PROMPTS, [keyless, keyed])
+    assert filled.slots.subject == ("pruned net",), "what a rule has read stays"
+    assert filled.slots.metric == ("answers stay right",) and filled.slots.condition == ("net",)
+    assert filled.key is not None and filled.text == keyless.text and same is keyed
+    assert [what for _, what, _ in refused] == ["accuracy", "91"]
+    nothing = scripted("slots", {"slots": []})
+    assert assist.propose_slots(nothing, PROMPTS, [keyed]) == ((keyed,), ())

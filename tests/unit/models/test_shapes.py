@@ -58,7 +58,7 @@ def test_no_answer_or_two_answers_are_no_answer(text: str) -> None:
 
 def test_every_prompt_has_a_version_and_keeps_its_material_apart() -> None:
     held = prompts.load()
-    assert set(held) == {"queries", "claims", "reword", "judge", "review_skeptic", "review_validator", "review_synthesizer"}
+    assert set(held) == {"queries", "claims", "slots", "reword", "judge", "review_skeptic", "review_validator", "review_synthesizer"}
     for name, text in held.items():
         assert text.startswith(f"[{name}/") and text.count("{{material}}") == 1
         assert "<<<MATERIAL\n{{material}}\nMATERIAL>>>" in text and "data from papers" in text
