@@ -317,18 +317,26 @@ def _fitting(m: Material, figures: Sequence[str]) -> list[str]:
 def _telling(m: Material, trial: Trial) -> list[Statement]:
     """Statements on the works that the question names first, of these the ones that speak to most of what it asks; then other published ones, then the
     study's own controls; decided ones first in each."""
-    works = [a.paper.arxiv_id for a in m.admissions if a.admitted and a.score == 1.0 and a.paper.arxiv_id]
-    asked = [f for f in m.question.facets if f.kind is not FacetKind.SYSTEM]
 
     def order(s: Statement) -> tuple[bool, int, bool, bool]:
         return (
-            s.source.startswith("control") or not any(w in s.source for w in works),
-            -sum(mentions(f, s.text) for f in asked),
+            not _on_a_named_work(m, s),
+            -_spoken_to(m, s),
             not s.source.startswith("arXiv"),
             s.verdict is GateVerdict.UNVERIFIED,
         )
 
     return sorted(trial.statements, key=order)
+
+
+def _on_a_named_work(m: Material, s: Statement) -> bool:
+    works = [a.paper.arxiv_id for a in m.admissions if a.admitted and a.score == 1.0 and a.paper.arxiv_id]
+    return not s.source.startswith("control") and any(w in s.source for w in works)
+
+
+def _spoken_to(m: Material, s: Statement) -> int:
+    """How many parts of the question, systems aside, the statement names."""
+    return sum(mentions(f, s.text) for f in m.question.facets if f.kind is not FacetKind.SYSTEM)
 
 
 def _trial_sentences(m: Material) -> list[Sentence]:
@@ -337,7 +345,8 @@ def _trial_sentences(m: Material) -> list[Sentence]:
     out = []
     for trial in m.trials:
         for s in _telling(m, trial):
-            if trial.trial_id in bearing and s.verdict is not GateVerdict.UNVERIFIED and s.prediction is not None:
+            told = _on_a_named_work(m, s) and _spoken_to(m, s) and s.verdict is not GateVerdict.UNVERIFIED
+            if trial.trial_id in bearing and told and s.prediction is not None:
                 out.append(replace(_reported(trial, s), lead="Measured here"))
     return [replace(s, lead=s.lead if i == 0 else "") for i, s in enumerate(out)]
 

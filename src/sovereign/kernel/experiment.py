@@ -93,7 +93,8 @@ def run(
         elif name in references:
             trials.append(references[name])
     counted = [t for t, c in _with_checks(trials, checks) if c is None or c.state is State.PASSED]
-    bears = tuple((t.trial_id, _facets(t, question)) for t in counted)
+    works = _named_works(admissions)
+    bears = tuple((t.trial_id, _facets(t, question, works)) for t in counted)
     backs = tuple(b for t in counted for b in _backed(t, claims))
     return Executed(tuple(trials), bears, backs, tuple(checks), tuple(why))
 
@@ -124,7 +125,7 @@ def _with_checks(trials: Sequence[Trial], checks: Sequence[Check]) -> list[tuple
 
 
 def _fitting(question: Question, admissions: Sequence[Admission], bench: Bench) -> list[tuple[StudyInfo, list[str]]]:
-    works = {a.paper.arxiv_id for a in admissions if a.admitted and a.score == 1.0 and a.paper.arxiv_id}
+    works = _named_works(admissions)
     return [(s, spoken) for s in bench.studies() if (spoken := _suits(s, question, works))]
 
 
@@ -139,9 +140,15 @@ def _suits(study: StudyInfo, question: Question, works: set[str]) -> list[str]:
     return [*(systems or [f"arXiv {w}" for w in cited]), *others] if (systems or cited) and (others or cited) else []
 
 
-def _facets(trial: Trial, question: Question) -> tuple[str, ...]:
-    """Facets that a judged statement of the trial names, whichever way it was judged."""
-    judged = [s.text for s in trial.statements if s.verdict is not GateVerdict.UNVERIFIED]
+def _named_works(admissions: Sequence[Admission]) -> set[str]:
+    """arXiv ids of the works that the question names."""
+    return {a.paper.arxiv_id for a in admissions if a.admitted and a.score == 1.0 and a.paper.arxiv_id}
+
+
+def _facets(trial: Trial, question: Question, works: set[str]) -> tuple[str, ...]:
+    """Facets that a judged statement of the trial on a work of the question names, whichever way it was judged: what the trial says of another
+    system bears on nothing here."""
+    judged = [s.text for s in trial.statements if s.verdict is not GateVerdict.UNVERIFIED and any(w in s.source for w in works)]
     return tuple(f.id for f in question.facets if f.kind is not FacetKind.SYSTEM and any(language.mentions(f, text) for text in judged))
 
 
@@ -243,7 +250,7 @@ def untried(
         return ()
     done = {t.study for t in executed.trials}
     cited = {t.study for t in bench.reference_trials()}
-    works = {a.paper.arxiv_id for a in admissions if a.admitted and a.score == 1.0 and a.paper.arxiv_id}
+    works = _named_works(admissions)
     open_ones = [
         s
         for s in bench.studies()
