@@ -81,7 +81,6 @@ STATIONS = (
     "press",
 )
 OUTSIDE = ("search", "read", "predict", "experiment")  # what these stations bring is taken from the record on replay
-VERSION = "path-1"
 NEIGHBOURS_OF = 3  # works per revision whose citations are followed: two to three requests each, at a service's own pace
 
 

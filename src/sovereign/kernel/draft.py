@@ -310,8 +310,7 @@ def _measurements(m: Material) -> Section | None:
 
 def _fitting(m: Material, figures: Sequence[str]) -> list[str]:
     """The figures whose names speak to what the question asks come first."""
-    asked = [f for f in m.question.facets if f.kind is not FacetKind.SYSTEM]
-    return sorted(figures, key=lambda name: -sum(mentions(f, _figure_name(name)) for f in asked))
+    return sorted(figures, key=lambda name: -_spoken_to(m, _figure_name(name)))
 
 
 def _telling(m: Material, trial: Trial) -> list[Statement]:
@@ -321,7 +320,7 @@ def _telling(m: Material, trial: Trial) -> list[Statement]:
     def order(s: Statement) -> tuple[bool, int, bool, bool]:
         return (
             not _on_a_named_work(m, s),
-            -_spoken_to(m, s),
+            -_spoken_to(m, s.text),
             not s.source.startswith("arXiv"),
             s.verdict is GateVerdict.UNVERIFIED,
         )
@@ -334,9 +333,9 @@ def _on_a_named_work(m: Material, s: Statement) -> bool:
     return not s.source.startswith("control") and any(w in s.source for w in works)
 
 
-def _spoken_to(m: Material, s: Statement) -> int:
-    """How many parts of the question, systems aside, the statement names."""
-    return sum(mentions(f, s.text) for f in m.question.facets if f.kind is not FacetKind.SYSTEM)
+def _spoken_to(m: Material, text: str) -> int:
+    """How many parts of the question, systems aside, the text names."""
+    return sum(mentions(f, text) for f in m.question.facets if f.kind is not FacetKind.SYSTEM)
 
 
 def _trial_sentences(m: Material) -> list[Sentence]:
@@ -345,7 +344,7 @@ def _trial_sentences(m: Material) -> list[Sentence]:
     out = []
     for trial in m.trials:
         for s in _telling(m, trial):
-            told = _on_a_named_work(m, s) and _spoken_to(m, s) and s.verdict is not GateVerdict.UNVERIFIED
+            told = _on_a_named_work(m, s) and _spoken_to(m, s.text) and s.verdict is not GateVerdict.UNVERIFIED
             if trial.trial_id in bearing and told and s.prediction is not None:
                 out.append(replace(_reported(trial, s), lead="Measured here"))
     return [replace(s, lead=s.lead if i == 0 else "") for i, s in enumerate(out)]

@@ -77,6 +77,7 @@ def run(
     fitting = _fitting(question, admissions, bench)
     why = [f"{study.name}: speaks to {', '.join(spoken)}" for study, spoken in fitting]
     trials: list[Trial] = []
+    counted: list[Trial] = []
     checks: list[Check] = []
     before = {f.study: f for f in foreseen}
     for study, _ in fitting:
@@ -88,11 +89,15 @@ def run(
     for name in (study.name for study, _ in fitting):
         if name in before:
             trial = bench.run(name, preset=before[name].preset, factors={}, out=out)
-            trials.append(trial)
             checks.append(_held_to(before[name], trial))
+            counts = checks[-1].state is State.PASSED
         elif name in references:
-            trials.append(references[name])
-    counted = [t for t, c in _with_checks(trials, checks) if c is None or c.state is State.PASSED]
+            trial, counts = references[name], True
+        else:
+            continue
+        trials.append(trial)
+        if counts:
+            counted.append(trial)
     works = _named_works(admissions)
     bears = tuple((t.trial_id, _facets(t, question, works)) for t in counted)
     backs = tuple(b for t in counted for b in _backed(t, claims))
@@ -102,26 +107,18 @@ def run(
 def _held_to(foreseen: Foreseen, trial: Trial) -> Check:
     """Whether the trial ended, and judged by exactly the predictions that were sealed before it."""
     if trial.state is not TrialState.DONE:
-        return Check(_check(trial.study), State.FAILED, trial.error)
-    if tuple(s.prediction for s in trial.statements) != foreseen.predictions:
-        return Check(
-            _check(trial.study),
-            State.FAILED,
-            f"{trial.trial_id} judged by other predictions than those sealed before it; it counts for nothing",
-        )
-    sealed = f"{len(foreseen.predictions)} predictions sealed before it ran"
-    return Check(
-        _check(trial.study), State.PASSED, f"digest {trial.digest[:12]}; {sealed}, {len(foreseen.tests)} of them for claims of this draft"
-    )
+        state, reason = State.FAILED, trial.error
+    elif tuple(s.prediction for s in trial.statements) != foreseen.predictions:
+        state = State.FAILED
+        reason = f"{trial.trial_id} judged by other predictions than those sealed before it; it counts for nothing"
+    else:
+        state, sealed = State.PASSED, f"{len(foreseen.predictions)} predictions sealed before it ran"
+        reason = f"digest {trial.digest[:12]}; {sealed}, {len(foreseen.tests)} of them for claims of this draft"
+    return Check(_check(trial.study), state, reason)
 
 
 def _check(study: str) -> str:
     return f"trial {study}"
-
-
-def _with_checks(trials: Sequence[Trial], checks: Sequence[Check]) -> list[tuple[Trial, Check | None]]:
-    named = {c.name: c for c in checks}
-    return [(t, named.get(_check(t.study))) for t in trials]
 
 
 def _fitting(question: Question, admissions: Sequence[Admission], bench: Bench) -> list[tuple[StudyInfo, list[str]]]:

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from sovereign.errors import LabInput, UnknownName  # noqa: E402
 from sovereign.lab.routing.registry import STRATEGIES  # noqa: E402
-from sovereign.lab.vision.measure import behaviour, counted_flops, formula_flops, peak_bytes, time_generation, time_together  # noqa: E402
+from sovereign.lab.vision.measure import behaviour, counted_flops, formula_flops, peak_bytes, time_together  # noqa: E402
 from sovereign.lab.vision.tasks import KINDS, ask, make_scenes, priors  # noqa: E402
 from sovereign.lab.vision.training import Recipe, correct, loss_of, train_alone, train_together, training_data  # noqa: E402
 from sovereign.lab.vision.vlm import Layout, VlmSpec  # noqa: E402
@@ -152,7 +152,7 @@ def test_hard_routing_is_fully_specialised_and_dense_has_nothing_to_specialise()
 def test_timing_reports_a_spread_and_memory_grows_with_the_batch() -> None:
     model = small("topk").build(0).eval()
     model.everywhere(False)
-    timing = time_generation(model, SCENES, ASKED.words_NQW[:, 0], 4, new=3, repeats=3)
+    timing = time_together({"topk": model}, SCENES, ASKED.words_NQW[:, 0], 4, new=3, repeats=3)["topk"]
     assert timing.ttft_ms > 0 and timing.ttft_spread[0] <= timing.ttft_ms <= timing.ttft_spread[1] and timing.repeats == 3
     few, many = (peak_bytes(model, PIXELS[:b], ASKED.words_NQW[:b, 0]) for b in (1, 16))
     assert 4 * few < many < 40 * few
@@ -185,8 +185,8 @@ def test_models_timed_together_take_turns_in_every_round() -> None:
         (lambda: Recipe(steps=0), "train nothing"),
         (lambda: train_together(small("topk"), Recipe(steps=1), []), "distinct seeds"),
         (lambda: train_together(small("topk"), Recipe(steps=1), [1, 1]), "distinct seeds"),
-        (lambda: time_generation(small("topk").build(0), SCENES, ASKED.words_NQW[:, 0], 99), "batch of 99"),
-        (lambda: time_generation(small("topk").build(0), SCENES, ASKED.words_NQW[:, 0], 1, repeats=1), "no spread"),
+        (lambda: time_together({"topk": small("topk").build(0)}, SCENES, ASKED.words_NQW[:, 0], 99), "batch of 99"),
+        (lambda: time_together({"topk": small("topk").build(0)}, SCENES, ASKED.words_NQW[:, 0], 1, repeats=1), "no spread"),
     ],
 )
 def test_impossible_requests_are_refused(make, says: str) -> None:

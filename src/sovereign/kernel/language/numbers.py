@@ -150,7 +150,7 @@ def _shared_magnitude(text: str, end: int, number: float) -> float:
     """The magnitude of "733" in "733 and 381 million": said once, of figures of one size; 1 where none is shared."""
     other = _SHARED_MAGNITUDE.match(text, end)
     magnitude = None if other is None else MAGNITUDE_RE.match(text, other.end())
-    if other is None or magnitude is None or (magnitude.group("m") is None and magnitude.group("s") is None):
+    if other is None or magnitude is None:
         return 1.0
     size = _float(other.group("n"))
     return MAGNITUDES[magnitude.group("m") or magnitude.group("s")] if 0.05 <= abs(number) / (size or 1.0) <= 20 else 1.0
@@ -245,14 +245,14 @@ def read_words(text: str, start: int, word: str) -> Value | None:
     if lower in RATIOS:
         value = RATIOS[lower]
         return Value(text[start:end], value, value, "ratio", relation_before(text, start), None, None, start, end)
-    if lower == "one" and not ((tail := _WORD_UNIT.match(text, end)) and tail.group("mag") and not tail.group("tens")):
+    tail = _WORD_UNIT.match(text, end)
+    if lower == "one" and not (tail and tail.group("mag") and not tail.group("tens")):
         return None  # a pronoun more often than a count, but for "one million"
     if lower not in WORDS and lower != "one":
         return None
     if text[end : end + 5].lower() == "-shot" or text[end : end + 5].lower() == "-hot ":
         return None
     number = WORDS.get(lower, 1.0)
-    tail = _WORD_UNIT.match(text, end)
     if tail is not None and tail.end() > end:
         if tail.group("tens") and number in range(20, 100) and text[end] == "-":
             number += WORDS.get(tail.group("tens"), 1.0)

@@ -221,12 +221,17 @@ def belonging(aligned: Aligned, at: int, candidates: list[int], near_claim: Clos
 
     Words of the source belong to quantities by segment or table column (layout.py); words that belong to all quantities do not decide.
     """
+
+    def tie(k: int, token: Token) -> float:
+        """How much a word of the claim says where its value belongs; a name does from anywhere in the sentence."""
+        return _bond(token) * max(near_claim(at, k), 0.3 if token.kind == "n" else 0.0)
+
     scores = dict.fromkeys(candidates, 0.0)
     total = said = 0.0
     for k, token in enumerate(aligned.claim.content):
         if k == at or token.kind == "q":
             continue
-        w = _bond(token) * max(near_claim(at, k), 0.3 if token.kind == "n" else 0.0)
+        w = tie(k, token)
         total += w
         if aligned.strength[k] > 0.0:
             said += w
@@ -239,11 +244,7 @@ def belonging(aligned: Aligned, at: int, candidates: list[int], near_claim: Clos
             scores[s] += w * near[s] / best
     matched = max(scores.values(), default=0.0)
     if matched:
-        full = sum(
-            _bond(t) * max(near_claim(at, k), 0.3 if t.kind == "n" else 0.0)
-            for k, t in enumerate(aligned.claim.content)
-            if k != at and t.kind != "q" and aligned.partners[k]
-        )
+        full = sum(tie(k, t) for k, t in enumerate(aligned.claim.content) if k != at and t.kind != "q" and aligned.partners[k])
         for s in candidates:
             scores[s] /= full
     mine = Layout(aligned.claim)

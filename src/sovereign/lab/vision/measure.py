@@ -168,20 +168,15 @@ class Timing:
     tpot_rounds: tuple[float, ...] = ()
 
 
-def time_generation(model: SceneModel, scenes: Scenes, words_NW: Tensor, batch: int, *, new: int = NEW_WORDS, repeats: int = 7) -> Timing:
-    """Time to first word (image and question in, one word out) and per further word, with a key-value cache, one question per image.
-
-    Two unrecorded rounds warm up. peak_bytes: largest allocation on the accelerator; on a CPU the largest sum of live tensors.
-    Raises LabInput for fewer than three repeats (no spread), fewer than two words or a batch larger than the scenes.
-    """
-    return time_together({"": model}, scenes, words_NW, batch, new=new, repeats=repeats)[""]
-
-
 def time_together(
     models: Mapping[str, SceneModel], scenes: Scenes, words_NW: Tensor, batch: int, *, new: int = NEW_WORDS, repeats: int = 7, seed: int = 0
 ) -> dict[str, Timing]:
-    """As time_generation, for several models side by side: every round times each once, in an order drawn anew, so that a ratio inside a round
-    shares what the machine was doing. Raises LabInput as time_generation does."""
+    """Time to first word (image and question in, one word out) and per further word, with a key-value cache, one question per image.
+
+    Models are timed side by side: every round times each once, in an order drawn anew, so that a ratio inside a round shares what the machine was
+    doing. Two unrecorded rounds warm up. peak_bytes: largest allocation on the accelerator; on a CPU the largest sum of live tensors.
+    Raises LabInput for fewer than three repeats (no spread), fewer than two words or a batch larger than the scenes.
+    """
     if repeats < 3 or new < 2:
         raise LabInput(f"{repeats} repeats of {new} words give no spread.", mend="Use at least 3 repeats and 2 words.")
     if not 1 <= batch <= len(scenes):
