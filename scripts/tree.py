@@ -26,7 +26,21 @@ STATIONS = (
 )
 BESIDE = ("language",)
 ADAPTERS = ("sources", "readers", "models", "store", "lab", "press", "archive", "library")
-UPPER = ("path.py", "engine.py", "intake.py", "checking", "gate", "working.py", "metrics.py", "wiring.py", "api.py", "door.py", "cli", "web", "mcp.py")
+UPPER = (
+    "path.py",
+    "engine.py",
+    "intake.py",
+    "checking",
+    "gate",
+    "working.py",
+    "metrics.py",
+    "wiring.py",
+    "api.py",
+    "door.py",
+    "cli",
+    "web",
+    "mcp.py",
+)
 WIDTH = 110
 
 
