@@ -8,6 +8,7 @@ SciFact dev claim cites.
 from __future__ import annotations
 
 import json
+import math
 import random
 import re
 from collections.abc import Callable, Sequence
@@ -180,22 +181,34 @@ def titled(data: Path, joined: Callable[[str, Document], str], rng: random.Rando
     return out
 
 
-def neighbours(texts: Sequence[str]) -> list[int]:
-    """For each text the index of another one that shares its rarest words. No weights are learnt."""
+def rarest(found_in: int, total: int) -> float:
+    """A shared word counts by how few texts hold it: one very rare word decides."""
+    return 1.0 / found_in
+
+
+def informative(found_in: int, total: int) -> float:
+    """Inverse document frequency: several shared words decide."""
+    return math.log(total / found_in)
+
+
+def neighbours(texts: Sequence[str], only_from: int = 0, worth: Callable[[int, int], float] = rarest) -> list[int]:
+    """For each text the index of another one (from `only_from` on) that shares the words of most worth. No weights are learnt."""
     words = [set(re.findall(r"[a-z]{4,}", t.lower())) for t in texts]
     where: dict[str, list[int]] = {}
     for number, held in enumerate(words):
         for word in held:
             where.setdefault(word, []).append(number)
     out = []
-    for number, held in enumerate(words):
+    for number, held in enumerate(words[: only_from or None]):
         score: dict[int, float] = {}
         for word in sorted(held):
             if 2 <= len(where[word]) <= 400:
+                value = worth(len(where[word]), len(texts))
                 for other in where[word]:
-                    if other != number:
-                        score[other] = score.get(other, 0.0) + 1.0 / len(where[word])
-        out.append(max(score, key=lambda k: (score[k], -k)) if score else (number + 1) % len(texts))
+                    if other >= only_from and other != number:
+                        score[other] = score.get(other, 0.0) + value
+        fallback = only_from + (number + 1) % (len(texts) - only_from)
+        out.append(max(score, key=lambda k: (score[k], -k)) if score else fallback)
     return out
 
 
@@ -223,4 +236,38 @@ def cited(data: Path, split: str) -> list[Cited]:
             sentences = sorted({i for f in found for i in f["sentences"]})
             document = public.prose(held["abstract"], held["title"], public.Basis.ABSTRACT_ONLY)
             out.append(Cited(row["claim"], label, document, tuple(held["abstract"][i].strip() for i in sentences)))
+    return out
+
+
+def annotated(
+    cases: Sequence[Cited],
+    data: Path,
+    best: Callable[[str, Document], list[str]],
+    joined: Callable[[str, Document], str],
+    rng: random.Random,
+) -> list[Row]:
+    """Rows of SciFact train: the selected sentences together, the rationale, its opposites, sentences that say nothing, unrelated abstracts."""
+    dev = {str(d) for r in _rows(data / "scifact" / "claims_dev.jsonl") for d in r["cited_doc_ids"]}
+    corpus = [r for r in _rows(data / "scifact" / "corpus.jsonl") if str(r["doc_id"]) not in dev]
+    near = neighbours([c.claim for c in cases] + [f"{r['title']} {r['abstract'][0]}" for r in corpus], len(cases), informative)
+    out: list[Row] = []
+    for number, case in enumerate(cases):
+        top = best(case.claim, case.document)
+        together = joined(case.claim, case.document)
+        held = any(r[:60] in s or s[:60] in r for r in case.rationale for s in top[:3])
+        out.append((top[0], case.claim, "NEI") if case.label == "NEI" else (" ".join(case.rationale[:3]), case.claim, case.label))
+        out.append((together if held or case.label == "NEI" else " ".join([*case.rationale[:2], top[0]]), case.claim, case.label))
+        if case.label != "NEI":
+            other = {"SUPPORT": "REFUTE", "REFUTE": "SUPPORT"}[case.label]
+            if (turned := opposite(case.claim, rng)) is not None:
+                evidence = rng.choice([together if held else case.rationale[0], case.rationale[0]])
+                out.append((evidence, turned[0], other))
+                if (changed := turned[1](evidence)) != evidence:
+                    out.append((changed, case.claim, other))
+            idle = [s for s in top if not any(r[:60] in s or s[:60] in r for r in case.rationale)]
+            out += [(s, case.claim, "NEI") for s in idle[:1]]
+        row = corpus[near[number] - len(cases)]
+        if row["title"] != case.document.title:
+            unrelated = public.prose(row["abstract"], row["title"], public.Basis.ABSTRACT_ONLY)
+            out.append((joined(case.claim, unrelated), case.claim, "NEI"))
     return out
