@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import retrieval
 import verify_scifact as public
 from sovereign.records import Document
 
@@ -227,10 +228,21 @@ class Cited:
 
 
 def cited(data: Path, split: str) -> list[Cited]:
+    """Every claim with every abstract it cites."""
+    return _paired(data, split, lambda row: [str(d) for d in row["cited_doc_ids"]])
+
+
+def retrieved(data: Path, split: str, n: int = 3) -> list[Cited]:
+    """Every claim with the n abstracts that BM25 finds for it; what nobody annotated has no evidence."""
+    search = retrieval.one_field(_rows(data / "scifact" / "corpus.jsonl"))
+    return _paired(data, split, lambda row: search(row["claim"])[:n])
+
+
+def _paired(data: Path, split: str, abstracts: Callable[[dict[str, Any]], list[str]]) -> list[Cited]:
     corpus = {str(r["doc_id"]): r for r in _rows(data / "scifact" / "corpus.jsonl")}
     out = []
     for row in _rows(data / "scifact" / f"claims_{split}.jsonl"):
-        for number in map(str, row["cited_doc_ids"]):
+        for number in abstracts(row):
             held, found = corpus[number], row["evidence"].get(number, [])
             label = {"SUPPORT": "SUPPORT", "CONTRADICT": "REFUTE"}[found[0]["label"]] if found else "NEI"
             sentences = sorted({i for f in found for i in f["sentences"]})

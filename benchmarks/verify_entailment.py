@@ -105,7 +105,15 @@ def sentence_numbers(units: list[Unit], relevance: list[float], abstract: list[s
     return list(dict.fromkeys(found))
 
 
-def abstracts(model: Any, pairs: dict[str, list[str]], thresholds: bool) -> dict[str, Any]:
+def as_retrieved(p: Probabilities, model: Any) -> str:
+    """For abstracts that were only retrieved, most of which have no evidence: the cut was chosen on the training claims."""
+    return public.N if p[2] >= float(model.card["retrieved_evidence_at"]) else public.S if p[0] >= p[1] else public.R
+
+
+DECISIONS = {"top": lambda p, _: top_class(p), "thresholds": at_thresholds, "as_retrieved": as_retrieved}
+
+
+def abstracts(model: Any, pairs: dict[str, list[str]], decision: str) -> dict[str, Any]:
     """verisci's counts over (claim id -> abstracts looked at)."""
     corpus = {str(r["doc_id"]): r for r in public._rows(public.DATA / "scifact" / "corpus.jsonl")}
     claims = {str(r["id"]): r for r in public._rows(public.DATA / "scifact" / "claims_dev.jsonl")}
@@ -119,7 +127,7 @@ def abstracts(model: Any, pairs: dict[str, list[str]], thresholds: bool) -> dict
             row = corpus[identifier]
             document = public.prose(row["abstract"], row["title"], public.Basis.ABSTRACT_ONLY)
             p, relevance, units = read(model, claim["claim"], document)
-            said = at_thresholds(p, model) if thresholds else top_class(p)
+            said = DECISIONS[decision](p, model)
             if said == public.N:
                 continue
             lines = sentence_numbers(units, relevance, row["abstract"], float(model.card["relevant_at"]))
@@ -194,14 +202,14 @@ def everything(model: Any) -> dict[str, Any]:
         "scitab_dev": one_set(model, public.scitab(), before["scitab_dev"]),
         "citation_integrity_dev": one_set(model, public.citation_integrity("dev"), before["citation_integrity_dev"]),
         "wice_dev": one_set(model, public.wice(), before["wice_dev"], partly=True),
-        "scifact_dev_cited": {k: abstracts(model, cited, k == "thresholds") for k in ("top", "thresholds")},
+        "scifact_dev_cited": {k: abstracts(model, cited, k) for k in ("top", "thresholds")},
     }
 
 
 def retrieved(model: Any) -> dict[str, Any]:
     found = json.loads((RESULTS / "retrieval.json").read_text())
     return {
-        f"scifact_dev_retrieved_{name}": {k: abstracts(model, found[name]["raw_top3"], k == "thresholds") for k in ("top", "thresholds")}
+        f"scifact_dev_retrieved_{name}": {k: abstracts(model, found[name]["raw_top3"], k) for k in DECISIONS}
         for name in ("hybrid_base", "hybrid_encoder")
         if name in found
     }
