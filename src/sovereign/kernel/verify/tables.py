@@ -10,6 +10,7 @@ from sovereign.kernel.language import lexicon as lex
 from sovereign.kernel.language.numbers import read
 from sovereign.kernel.language.scan import Scan, Token, scan
 from sovereign.kernel.language.words import polarity, same_meaning
+from sovereign.kernel.verify.findings.base import side_of
 from sovereign.kernel.verify.units import Unit
 from sovereign.kernel.verify.values import tolerance
 from sovereign.records import Value, Verdict
@@ -173,6 +174,8 @@ def _judge(claim: Scan, grid: Grid) -> TableRuling | None:
         return _check_superlative(claim, grid, entities[0].index, chosen, superlative)
     if len(entities) == 2 and (attributes or not claim.quantities) and not claim.words & {"from", "going"}:
         return _check_pair(claim, grid, entities, chosen)
+    if len(entities) == 2 and len(attributes) == 1 and "from" in claim.words:
+        return _check_shift(claim, grid, entities, chosen[0])
     return None
 
 
@@ -268,6 +271,32 @@ def _check_pair(claim: Scan, grid: Grid, entities: list[Mention], columns: list[
         if not holds or not line:
             line = f"{grid.attributes[j]}: {grid.entities[first.index]} {a.raw}, {grid.entities[second.index]} {b.raw}"
     return _settled(right, wrong, line, grid.units[first.index], "comparator", f"“{pivot.text}”")
+
+
+_BASE = re.compile(
+    r"(?:instead of|rather than|than|compared (?:with|to)|against|over|unlike|from|with)\s+(?:an? |the |its )?$", re.IGNORECASE
+)
+
+
+def _check_shift(claim: Scan, grid: Grid, entities: list[Mention], column: int) -> TableRuling | None:
+    """ "With Y instead of X, C drops from 72.3 to 71.6": the value after "from" is X's, the one after "to" Y's, and the change has the named direction."""
+    base = [m for m in entities if (lead := _BASE.search(claim.text[: m.start])) and not lead.group().lower().startswith("with ")]
+    used = {i for m in entities for i in m.used}
+    figures = {side_of(claim, t): t.value for i, t in enumerate(claim.content) if i not in used and t.value is not None}
+    moves = {polarity(t.low) for t in claim.content if t.kind == "w"} & {"up", "down"}
+    if len(base) != 1 or set(figures) != {"from", "to"} or len(moves) != 1:
+        return None
+    other = next(m for m in entities if m is not base[0])
+    old, new = grid.cells[base[0].index][column], grid.cells[other.index][column]
+    if old is None or new is None or old.low == new.low:
+        return None
+    stated = [figures["from"], figures["to"]]
+    fits = [abs(v.low - cell.low) <= tolerance(v) * (1 + 1e-6) + 1e-9 for v, cell in zip(stated, (old, new), strict=True)]
+    turned = [abs(v.low - cell.low) <= tolerance(v) * (1 + 1e-6) + 1e-9 for v, cell in zip(stated, (new, old), strict=True)]
+    holds = all(fits) and (new.low > old.low) == (moves == {"up"})
+    line = f"{grid.attributes[column]}: {grid.entities[base[0].index]} {old.raw}, {grid.entities[other.index]} {new.raw}"
+    said = f"from {stated[0].raw} to {stated[1].raw}"
+    return _settled(int(holds), int(not holds and (all(fits) or all(turned))), line, grid.units[other.index], "direction", said)
 
 
 def _margin(claim: Scan, a: Value, b: Value) -> bool:

@@ -192,8 +192,9 @@ def resolve(sentence: str, topic: str) -> tuple[str, str]:
     own = _subject_name(sentence)
     if own:
         return sentence, own
-    if not topic:
-        return sentence, topic
+    first = _PRONOUN.search(sentence)
+    if not topic or first is None or ";" in sentence[: first.start()]:
+        return sentence, topic  # behind a semicolon "it" means what the sentence itself began with
     return _PRONOUN.sub(lambda m: topic + "'s" if m.group("its") else topic, sentence, count=2), topic
 
 

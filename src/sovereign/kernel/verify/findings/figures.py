@@ -176,8 +176,8 @@ def paired_by_role(aligned: Aligned, token: Token, other: Token) -> bool:
 
 def _stands_elsewhere(aligned: Aligned, at: int, j: int, rivals: list[int], layout: Layout) -> str | None:
     """A word that the claim puts to its value and the source puts, word for word, only to other values."""
-    if layout.columns is not None and side_of(aligned.claim, aligned.claim.content[at]) in {"from", "base"}:
-        return None
+    if side_of(aligned.claim, aligned.claim.content[at]) in ({"from", "base"} if layout.columns is not None else {"from"}):
+        return None  # what it was before does not stand with what changed it
     mine = Layout(aligned.claim)
     several = len(mine.numbered) > 1
     used = {p for partners in aligned.partners for p in partners}

@@ -254,9 +254,16 @@ def _pairs(aligned: Aligned) -> list[tuple[int, int]]:
 _CLAUSE = re.compile(r";|\b(?:while|whereas|but)\b")
 
 
+def _goes_on(source: Scan, cut: int) -> bool:
+    """The clause behind the cut speaks of the same thing: it says "it" and names nothing else."""
+    behind = _CLAUSE.search(source.text, cut + 1)
+    members = [t for t in source.tokens if cut < t.start < (behind.start() if behind else len(source.text))]
+    return any(t.low in {"it", "its"} for t in members) and not any(t.kind == "n" for t in members)
+
+
 def clauses(aligned: Aligned) -> list[Finding]:
     """The claim's name stands in one clause of the source and what the claim says of it only in another one."""
-    cuts = [m.start() for m in _CLAUSE.finditer(aligned.source.text)]
+    cuts = [c for c in (m.start() for m in _CLAUSE.finditer(aligned.source.text)) if not _goes_on(aligned.source, c)]
     if not cuts or aligned.columns is not None or _CLAUSE.search(aligned.claim.text):
         return []
     place = [sum(t.start > c for c in cuts) for t in aligned.source.content]
