@@ -3,6 +3,7 @@ numbers that are parts of names (the scanner keeps those away)."""
 
 from __future__ import annotations
 
+import math
 import re
 
 from sovereign.kernel.language.units import MAGNITUDE_RE, MAGNITUDES, UNIT_RE, canonical
@@ -140,6 +141,8 @@ def read(text: str, start: int) -> Value | None:
         end = max(end, unit_end)
     scale *= factor
     decimals -= _shift(factor)
+    if not math.isfinite(high * scale):
+        return None  # beyond the floats: as good as any word
     return Value(
         raw=text[begin:end].strip(), low=low * scale, high=high * scale, unit=unit, relation=relation,
         spread=None if spread is None else spread * scale, decimals=decimals, start=begin, end=end,

@@ -59,7 +59,7 @@ def examine(claim: Scan, unit: Unit) -> UnitRuling:
         return UnitRuling(unit, Verdict.NOT_FOUND, aligned.coverage, aligned.own_coverage, (), ())
     literal = compare(claim, unit) if aligned.own_coverage >= 0.5 else None
     if literal is not None:
-        found = [*literal.findings, *f.circumstances(aligned)]
+        found = [*literal.findings, *f.circumstances(aligned), *f.asides(aligned)]
         if literal.bridged:  # something with a name or a figure was cut out of the middle: what is left must still belong together
             found += [x for x in (*f.values(aligned)[0], *f.sides(aligned), *f.clauses(aligned)) if x.kind in (f.CONTRADICTS, f.OPEN)]
         return UnitRuling(unit, _of_copy(found), aligned.coverage, aligned.own_coverage, tuple(found), (), literal=literal.ratio)
@@ -67,7 +67,7 @@ def examine(claim: Scan, unit: Unit) -> UnitRuling:
     side_findings = f.sides(aligned)
     found = [
         *value_findings, *f.directions(aligned, bound), *f.negations(aligned), *f.opposites(aligned), *f.named(aligned),
-            *side_findings, *f.subjects(aligned), *f.exchanged(aligned), *f.circumstances(aligned), *f.clauses(aligned),
+            *side_findings, *f.subjects(aligned), *f.exchanged(aligned), *f.circumstances(aligned), *f.asides(aligned), *f.clauses(aligned),
         *f.scope(aligned), *f.settings_dropped(aligned, bound),
         *f.hedges(aligned), *f.wording(aligned),
     ]  # fmt: skip

@@ -8,6 +8,7 @@ from sovereign.kernel.language.scan import Scan, scan
 from sovereign.kernel.verify import findings as f
 from sovereign.kernel.verify.guard import UnitRuling, examine
 from sovereign.kernel.verify.select import ranked
+from sovereign.kernel.verify.statement import denied
 from sovereign.kernel.verify.tables import judge_tables
 from sovereign.kernel.verify.units import Unit, Units, units_of
 from sovereign.kernel.verify.values import Agreement, agree
@@ -23,7 +24,28 @@ class SlotsVerifier:
     version = "1"
 
     def judge(self, claim: Claim, document: Document) -> Judgement:
-        """SUPPORTED, QUALIFIED, CONTRADICTED, UNRESOLVED (aligned, not provable) or NOT_FOUND; `slot` names what decided."""
+        """SUPPORTED, QUALIFIED, CONTRADICTED, UNRESOLVED (aligned, not provable) or NOT_FOUND; `slot` names what decided.
+
+        Of a claim that denies something as a whole, what it denies is judged: said by the source, it contradicts; else it stays open.
+        """
+        what = denied(claim.text)
+        if what is None:
+            return self._statement(claim, document)
+        inner = self._statement(replace(claim, text=what), document)
+        if inner.verdict is Verdict.SUPPORTED:
+            return replace(
+                inner,
+                verdict=Verdict.CONTRADICTED,
+                reason=f"negation: the claim denies what the source says ({inner.reason})",
+                slot="negation",
+            )
+        if inner.verdict is Verdict.NOT_FOUND:
+            return inner
+        return replace(
+            inner, verdict=Verdict.UNRESOLVED, reason=f"the claim denies a statement as a whole; of that statement: {inner.reason}"
+        )
+
+    def _statement(self, claim: Claim, document: Document) -> Judgement:
         units = units_of(document)
         best = best_unit(claim.text, units)
         if (
@@ -56,7 +78,7 @@ def best_unit(text: str, units: Units) -> UnitRuling | None:
     copies = [r for r in rulings if r.literal]
     best = max(copies or rulings, key=lambda r: (r.rank, -r.unit.start))
     if copies:
-        return best
+        return _undisputed(best, rulings) if best.verdict is Verdict.SUPPORTED else best
     if best.verdict not in (Verdict.SUPPORTED, Verdict.QUALIFIED):
         pairs = [
             r
@@ -67,6 +89,8 @@ def best_unit(text: str, units: Units) -> UnitRuling | None:
             return max(pairs, key=lambda r: (r.rank, -r.unit.start))
     if best.verdict is Verdict.CONTRADICTED:
         best = _settled(best, rulings, plain, units)
+    if best.verdict is Verdict.SUPPORTED:
+        best = _undisputed(best, rulings)
     return None if best.verdict is Verdict.NOT_FOUND and best.own < 0.2 else best
 
 
@@ -79,6 +103,24 @@ def _settled(best: UnitRuling, rulings: list[UnitRuling], claim: Scan, units: Un
         if other.verdict is Verdict.UNRESOLVED and other.unit is not best.unit and other.own > best.own + 0.15:
             return other
     return best
+
+
+_PLACES = frozenset("abstract introduction section sec table tab figure fig appendix conclusion summary text paper here".split())
+
+
+def _undisputed(best: UnitRuling, rulings: list[UnitRuling]) -> UnitRuling:
+    """Support stands only when the source does not give another value in the same words: where both stand, a person must choose."""
+    for other in rulings:
+        against = [x for x in other.findings if x.slot == "value" and x.kind == f.CONTRADICTS]
+        if other.verdict is Verdict.CONTRADICTED and against and other.unit.table is None and _words(other.unit) == _words(best.unit):
+            said = f.Finding("value", f.OPEN, against[0].said, f"{against[0].source} as well", "the source contradicts itself")
+            return replace(best, verdict=Verdict.UNRESOLVED, findings=(*best.findings, said))
+    return best
+
+
+def _words(unit: Unit) -> frozenset[str]:
+    """What a sentence says besides its figures and where it stands in the paper."""
+    return frozenset(t.key for t in unit.scanned.content if t.kind != "q" and t.low not in _PLACES and not t.key.isdigit())
 
 
 def _states(unit: Unit, claim: Scan) -> bool:

@@ -36,7 +36,24 @@ def make_claim(text: str) -> Claim:
     """A claim from a person's own sentence. The id is "c-" and twelve hex digits of the text's sha256; the text is never cut."""
     clean = text.strip()
     slots = parse_slots(clean[:LONGEST])
-    return Claim(claim_id="c-" + hashlib.sha256(clean.encode("utf-8")).hexdigest()[:12], text=clean, slots=slots, key=comparison_key(slots))
+    return Claim(
+        claim_id="c-" + hashlib.sha256(clean.encode("utf-8", "surrogatepass")).hexdigest()[:12],
+        text=clean,
+        slots=slots,
+        key=comparison_key(slots),
+    )
+
+
+_DENIED = re.compile(
+    r"^(?:it is|it's|it was|this is)\s+(?:not (?:the case|true|correct)|false|untrue|wrong|incorrect|a myth)\s+that\s+(?P<what>\S.+)$",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def denied(text: str) -> str | None:
+    """What a claim denies as a whole ("it is false that ..."); None for a claim that states something."""
+    found = _DENIED.match(text.strip())
+    return found.group("what") if found else None
 
 
 def split_claims(sentence: str) -> list[str]:

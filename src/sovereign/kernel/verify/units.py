@@ -32,7 +32,9 @@ _BUILTIN_PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\bas compared (?:to|with)\b", "compared with"), (r"\bin comparison (?:to|with)\b", "compared with"),
     )
 )  # fmt: skip
-_SHORT_FORM = re.compile(r"((?:[A-Za-z][\w-]*[ -]){1,7})\(([A-Z][A-Za-z0-9-]{1,9}?)s?\)")
+_SHORT_FORM = re.compile(r"\(([A-Z][A-Za-z0-9-]{1,9}?)s?\)")
+_LONG_FORM = re.compile(r"(?<![\w-])(?:[A-Za-z][\w-]*[ -]){1,7}$")
+LONG_FORM = 160  # characters before a short form in which its long form may stand
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,14 @@ def _short_forms(text: str) -> tuple[tuple[re.Pattern[str], str], ...]:
     """ "within-class similarity (WCS)" makes WCS stand for the words; only when the initials agree."""
     found: dict[str, str] = {}
     for match in _SHORT_FORM.finditer(text):
-        short = match.group(2)
+        long_form = _LONG_FORM.search(text[max(0, match.start() - LONG_FORM) : match.start()])
+        if long_form is None:
+            continue
+        short = match.group(1)
         letters = [c.lower() for c in short if c.isupper()]
         if len(letters) < 2:
             continue
-        words = [w for w in re.split(r"[ -]", match.group(1).strip()) if w]
+        words = [w for w in re.split(r"[ -]", long_form.group().strip()) if w]
         for first in range(len(words)):
             tail = words[first:]
             initials = [w[0].lower() for w in tail if w.lower() not in {"of", "the", "and", "for", "to", "in", "a", "per"}]

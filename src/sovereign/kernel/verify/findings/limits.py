@@ -99,7 +99,7 @@ _BECAUSE = re.compile(
 
 
 _REPORTED = re.compile(
-    r"\b(?:claim(?:s|ed)? that|is said to|are said to|was said to|allegedly|reportedly|could not be (?:confirmed"
+    r"\b(?:not (?:the case|true|correct) that|claim(?:s|ed)? that|is said to|are said to|was said to|allegedly|reportedly|could not be (?:confirmed"
         r"|reproduced)|unconfirmed|not (?:been )?confirmed|would (?:be|have|reach|need|give|reduce|cut)|"
     r"hypothetical(?:ly)?|in theory|were to|has been retracted|is false|is wrong|is incorrect|contrary to)\b", re.IGNORECASE,
 )  # fmt: skip
@@ -113,6 +113,13 @@ _NOT_ASSERTED = re.compile(
     r"(?:was|were|is|are|remains?|remained) (?:lacking|unclear|unknown|untested|poorly (?:defined"
         r"|understood)|an open question|to be (?:seen|shown|determined)|controversial))\b", re.MULTILINE,
 )  # fmt: skip
+
+
+_GOAL = re.compile(
+    r"\b(?:goal|target|objective|ambition|intention|hope)s?\b[^.;]{0,60}?\b(?:is|was|are|were) (?:to|that)\b|\b(?:hope|intend|plan)s? to\b",
+    re.IGNORECASE,
+)
+_PAPER = re.compile(r"(?<![\d.])\d{4}\.\d{4,5}(?![\d%])")  # arXiv numbers: they tell namesakes apart
 
 
 def circumstances(aligned: Aligned) -> list[Finding]:
@@ -137,6 +144,13 @@ def circumstances(aligned: Aligned) -> list[Finding]:
         out.append(Finding("scope", OPEN, f"“{cause.group()}”", "no cause"))
     if (aim := _NOT_ASSERTED.search(aligned.source.text)) and not _NOT_ASSERTED.search(aligned.claim.text):
         out.append(Finding("hedge", OPEN, "it outright", f"“{aim.group()}”", "it asks or plans, it does not state"))
+    if (goal := _GOAL.search(aligned.source.text)) and not _GOAL.search(aligned.claim.text):
+        out.append(Finding("hedge", OPEN, "it outright", f"“{goal.group()}”", "a goal is no result"))
+    if aligned.source.text.rstrip().endswith("?"):
+        out.append(Finding("hedge", OPEN, "it outright", "it as a question"))
+    mine_ids, their_ids = set(_PAPER.findall(aligned.claim.text)), set(_PAPER.findall(aligned.source.text))
+    if mine_ids and their_ids and not mine_ids & their_ids:
+        out.append(Finding("subject", OPEN, f"it of {min(mine_ids)}", f"it of {min(their_ids)}", "another paper"))
     if (report := _REPORTED.search(aligned.source.text)) and not _REPORTED.search(aligned.claim.text):
         out.append(Finding("hedge", OPEN, "it outright", f"“{report.group()}”"))
     return out

@@ -159,6 +159,25 @@ def _opposed(a: str, b: str) -> bool:
     return {a, b} in ({"up", "down"}, {"good", "bad"}, {"fast", "slow"})
 
 
+_ASIDE = re.compile(r"\b(?:unlike|in contrast (?:to|with)|as opposed to|contrary to|instead of|rather than)\s+[^,;.]+", re.IGNORECASE)
+
+
+def asides(aligned: Aligned) -> list[Finding]:
+    """The claim's subject is a name that the source only sets its own subject off against ("Unlike A, B ...")."""
+    names = [i for i in _opening(aligned.claim) if aligned.claim.content[i].kind == "n" and aligned.partners[i]]
+    spans = [m.span() for m in _ASIDE.finditer(aligned.source.text)]
+    if not names or not spans or _ASIDE.search(aligned.claim.text) or aligned.columns is not None:
+        return []
+
+    def aside(j: int) -> bool:
+        return any(a <= aligned.source.content[j].start < b for a, b in spans)
+
+    theirs = [t for j, t in enumerate(aligned.source.content) if t.kind == "n" and not aside(j)]
+    if not theirs or not all(aside(j) for i in names for j in aligned.partners[i]):
+        return []
+    return [Finding("subject", OPEN, f"it of {aligned.claim.content[names[0]].text}", f"it of {theirs[0].text}", "only compared with it")]
+
+
 def subjects(aligned: Aligned) -> list[Finding]:
     """The claim is about a thing that the unit does not name, and the unit is about another one that the claim does not name."""
     mine = _opening(aligned.claim)
