@@ -94,7 +94,7 @@ def _trim(word: str, start: int, end: int) -> tuple[int, int]:
 def _is_name(text: str, word: str, start: int) -> bool:
     bare = _TAIL_WORDS.sub("", word)
     lower = bare.lower()
-    if _ET_AL.match(text, start):
+    if _ET_AL.match(text, start) or _OF_MOE.match(bare):
         return True
     if (
         len(bare) < 2
@@ -140,6 +140,7 @@ def _mid_sentence(text: str, start: int) -> bool:
 
 
 _SERIES = re.compile(r" v?\d+(?:\.\d+)? (?=[A-Z][a-z]+\b)[A-Z][a-z]+")
+_OF_MOE = re.compile(r"^[A-Z][A-Za-z0-9]{0,9}-S?MoEs?$")  # "ST-MoE": its parts are common short forms, the whole is a name
 _ET_AL = re.compile(r"\b([A-Z][a-zA-Z'’\-]+)(?= et al\b)")
 
 

@@ -63,12 +63,13 @@ _BEFORE: tuple[tuple[re.Pattern[str], Relation], ...] = (
     (re.compile(r"(?:\babout|\baround|\bapproximately|\broughly|\bnearly|\balmost|\bclose to"
         r"|\bnear|\bcirca|\bapprox\.?|\bsome|\bon the order of|~|∼|≈|≃|\\approx|\\sim)\s*$"), Relation.ABOUT),
 )  # fmt: skip
+_HEDGED_BOUND = re.compile(r"(?<=than )(?:about|around|approximately|roughly|some) $")  # "less than about 10" bounds all the same
 _RANGE_LEAD = re.compile(r"\b(?:between|from|range[sd]?|ranging|in|of|within|lie|lies)\s*$")
 
 
 def relation_before(text: str, start: int) -> Relation:
     """The relation that the words right before a number state."""
-    window = text[max(0, start - 20) : start].lower()
+    window = _HEDGED_BOUND.sub("", text[max(0, start - 30) : start].lower())
     for pattern, relation in _BEFORE:
         if pattern.search(window):
             return relation

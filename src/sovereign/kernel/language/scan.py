@@ -35,6 +35,7 @@ _DATE = re.compile(
 _TOKEN = re.compile(r"(?P<w>[^\W\d_]+(?:['’][a-z]{1,2})?)|(?P<d>\d|\.\d)|(?P<s>[^\w\s])")
 _DIGITS = re.compile(r"\d+")
 _NUM_WORD = frozenset(numbers.WORDS) | frozenset(numbers.RATIOS) | {"one"}
+_MOVES = re.compile(r"(?:up|down) (?:by |from )?[~≈]?\d", re.IGNORECASE)  # "brings it down by 3 %": here the little word says the direction
 _BREAK = frozenset(",;:()[]—–|")
 _JOIN = frozenset("and or but while whereas although though which that when where because if versus vs than compared with".split())
 _ORDINAL = {w: f"{i}th" for i, w in enumerate("first second third fourth fifth sixth seventh eighth ninth tenth".split(), 1)}
@@ -148,7 +149,7 @@ def _token(masked: str, text: str, match: re.Match[str], clause: int, dates: lis
             if value is not None:
                 return Token(text[value.start : value.end], low, "#", "q", value.start, value.end, value=value, content=True, clause=clause)
         low = _ORDINAL.get(low, low)
-        content = low not in lex.STOP and low not in lex.APPROXIMATE and len(low) > 1
+        content = (low not in lex.STOP or bool(_MOVES.match(masked, start))) and low not in lex.APPROXIMATE and len(low) > 1
         return Token(written, low, stem(low), "w", start, stop, content=content, weak=low in lex.WEAK, clause=clause)
     return Token(written, written, written, "p", start, stop, clause=clause)
 

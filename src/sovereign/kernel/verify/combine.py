@@ -68,7 +68,8 @@ def verify_claim(claim: Claim, documents: Sequence[tuple[str, Document]], *, ext
     ordered = sorted(documents, key=lambda d: (d[0], d[1].sha256, d[1].basis.value))
     whole = _judge(claim, ordered, extra)
     parts = split_claims(claim.text)
-    if len(parts) > 1 and whole.verdict is not Verdict.SUPPORTED and ordered:
+    several = len(sentences(claim.text)) > 1  # of two sentences each must be said; of two clauses one passage may say both
+    if len(parts) > 1 and (several or whole.verdict is not Verdict.SUPPORTED) and ordered:
         whole = _compound(claim, whole, [(p, _judge(make_claim(p), ordered, extra)) for p in parts])
     return _calibrated(claim, whole)
 

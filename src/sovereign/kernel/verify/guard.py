@@ -120,7 +120,7 @@ def _said(aligned: Aligned, unsaid: list[f.Finding], bound: f.Bound) -> bool:
         return False
     if aligned.order >= COPY:
         return aligned.coverage >= SUPPORT_COPY and len(unsaid) <= words // 8
-    if bound.to or bound.notes:
+    if _results(aligned, bound) or bound.notes:
         return aligned.coverage >= SUPPORT_ANCHORED and len(unsaid) <= max(1, words // 2)
     return aligned.coverage >= SUPPORT_WORDS and aligned.own_coverage >= SPOKEN_WORDS and len(unsaid) <= words // 5
 

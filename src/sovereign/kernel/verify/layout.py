@@ -22,6 +22,9 @@ _HEADS = {
 }  # fmt: skip
 
 
+_SIZE = re.compile(r"\d+(?:\.\d+)?[BM]")
+
+
 def head_of(sentence: Scan, token: Token) -> str:
     """What a number sets ("batch 8", "2 GPUs", "cache size 16"), "" for a result."""
     if token.value is None or token.value.unit not in {"", "bit"}:
@@ -29,6 +32,9 @@ def head_of(sentence: Scan, token: Token) -> str:
     if letter := re.search(r"\b([A-Za-z])\s?=\s?$", sentence.text[max(0, token.start - 5) : token.start]):
         return letter.group(1)
     at = sentence.content.index(token)
+    after = sentence.content[at + 1] if at + 1 < len(sentence.content) else None
+    if after is not None and _SIZE.fullmatch(token.text) and after.low in {"model", "models", "variant", "variants"}:
+        return "size"  # "the 6.9B model"
     if at > 0 and sentence.content[at - 1].low in {"size", "sizes", "length", "count", "number"} and at > 1:
         return _HEADS.get(sentence.content[at - 2].low, "")
     for k in (at - 1, at + 1):

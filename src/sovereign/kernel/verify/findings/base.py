@@ -51,8 +51,8 @@ def kind_of_percent(sentence: Scan, token: Token) -> str:
     if token.value is None or token.value.unit != "percent":
         return ""
     after = sentence.text[token.end : token.end + 24].lower().split()
-    if after[:1] in (["of"], ["as"]):
-        return "share"
+    if after[:1] in (["of"], ["as"]) or side_of(sentence, token) == "to":
+        return "share"  # "of the parameters", "cuts it to 59 %"
     return "change" if after and polarity(after[0].strip(".,;)")) else ""
 
 

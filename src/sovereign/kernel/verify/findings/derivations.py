@@ -30,6 +30,7 @@ def derive(aligned: Aligned, at: int, value: Value) -> str | None:
         return None  # the row states a change of its own
     few = len(tokens) <= 4
     share = kind_of_percent(aligned.claim, aligned.claim.content[at]) == "share"
+    speed = any(polarity(t.low) in {"fast", "slow"} for t in aligned.claim.content)
     for a in range(len(tokens)):
         for b in range(a + 1, len(tokens)):
             first, second = tokens[a].value, tokens[b].value
@@ -39,15 +40,20 @@ def derive(aligned: Aligned, at: int, value: Value) -> str | None:
                 or not (few or aligned.columns is not None or _contrasted(aligned.source, tokens[a], tokens[b]))
             ):
                 continue
+            if speed and {first.unit, second.unit} & {"byte", "bit"}:
+                continue  # nothing is slower for its gigabytes
             if (note := derived(value, first, second, share=share)) is not None:
                 return note
     return None
 
 
 def _rest(aligned: Aligned, at: int, value: Value) -> str | None:
-    """ "84.3 % fewer" follows from "15.7 % of": the rest to 100 %."""
-    near = [t for t in aligned.claim.content[max(0, at - 3) : at + 4] if polarity(t.low) == "down"]
-    if value.unit != "percent" or not near:
+    """ "84.3 % fewer" follows from "15.7 % of", and "a fifth of" from "80 % fewer": the rest to 100 %."""
+    if value.unit != "percent":
+        return None
+    if kind_of_percent(aligned.claim, aligned.claim.content[at]) == "share":
+        return _left_over(aligned, value)
+    if not any(polarity(t.low) == "down" for t in aligned.claim.content[max(0, at - 3) : at + 4]):
         return None
     for token in aligned.source.quantities:
         v = token.value
@@ -58,6 +64,18 @@ def _rest(aligned: Aligned, at: int, value: Value) -> str | None:
             and re.match(r"\s*(?:of|as)\b", aligned.source.text[token.end : token.end + 6])
         ) and abs(100.0 - v.low - value.low) <= 0.5 * 10.0 ** -(value.decimals or 0) + 1e-9:
             return f"{token.text} of the whole leaves {value.raw}"
+    return None
+
+
+def _left_over(aligned: Aligned, value: Value) -> str | None:
+    """What a fall by a share leaves."""
+    source = aligned.source.content
+    for at, token in enumerate(source):
+        v, after = token.value, source[at + 1] if at + 1 < len(source) else None
+        if v is None or v.unit != "percent" or v.low <= 0 or after is None or polarity(after.low) != "down":
+            continue
+        if abs(100.0 - v.low - value.low) <= 0.5 * 10.0 ** -(value.decimals or 0) + 1e-9:
+            return f"{token.text} {after.text} leaves {100.0 - v.low:g} %"
     return None
 
 

@@ -49,6 +49,8 @@ def values(aligned: Aligned) -> tuple[list[Finding], Bound]:
         if finding is not None:
             findings.append(finding)
     findings += _torn(aligned, bound)
+    findings += crossed(aligned, bound)
+    findings += mixed(aligned, bound)
     return findings, bound
 
 
@@ -71,6 +73,104 @@ def _torn(aligned: Aligned, bound: Bound) -> list[Finding]:
     return []
 
 
+_STRONG = frozenset("; while whereas but although though".split())
+
+
+def parts_of(sentence: Scan) -> list[int]:
+    """Which of the statements that a sentence sets side by side each content token belongs to: parted at ";", "while", "whereas", "but", and at an
+    "and" with two figures of one kind around it."""
+    part, out = 0, []
+    for at, token in enumerate(sentence.tokens):
+        if token.low in _STRONG or (token.low == "and" and _between_alike(sentence.tokens, at)):
+            part += 1
+        if token.content:
+            out.append(part)
+    return out
+
+
+def _between_alike(tokens: tuple[Token, ...], at: int) -> bool:
+    def kinds(side: tuple[Token, ...]) -> set[str]:
+        return {t.value.unit for t in side if t.value is not None}
+
+    left = next((k for k in range(at - 1, -1, -1) if tokens[k].low in _STRONG), -1)
+    right = next((k for k in range(at + 1, len(tokens)) if tokens[k].low in _STRONG), len(tokens))
+    before, behind = tokens[left + 1 : at], tokens[at + 1 : right]
+    dated = all(any(t.kind == "w" and t.text.isdigit() for t in side) for side in (before, behind))
+    return dated or bool(kinds(before) & kinds(behind))
+
+
+def crossed(aligned: Aligned, bound: Bound) -> list[Finding]:
+    """Two figures of one kind in two statements of the claim and of the source, whose companions changed places ("1.5 at 4K and 17.6 at 64K")."""
+    if aligned.columns is not None or "respectively" in aligned.source.words | aligned.claim.words:
+        return []
+    mine, theirs = parts_of(aligned.claim), parts_of(aligned.source)
+    claim = aligned.claim.content
+    if max(mine, default=0) == 0 or max(theirs, default=0) == 0:
+        return []
+    where = {k: {theirs[j] for j in aligned.partners[k]} for k, t in enumerate(claim) if not t.weak and not polarity(t.low)}
+    where |= {k: {theirs[j]} for k, j in bound.to.items()}
+    for a, b in ((a, b) for a in bound.to for b in bound.to if a < b):
+        first, second = claim[a].value, claim[b].value
+        here, there = theirs[bound.to[a]], theirs[bound.to[b]]
+        if first is None or second is None or first.unit != second.unit or first.low == second.low or mine[a] == mine[b] or here == there:
+            continue
+        kept = moved = 0
+        for k, found in where.items():
+            if k in (a, b) or mine[k] not in (mine[a], mine[b]):
+                continue
+            own, other = (here, there) if mine[k] == mine[a] else (there, here)
+            kept += own in found and other not in found
+            moved += other in found and own not in found
+        if moved > kept:
+            return [
+                Finding("value", OPEN, f"{claim[a].text} and {claim[b].text}", "them the other way round", "their companions are exchanged")
+            ]
+    return []
+
+
+_COMPARING = frozenset("than versus vs against compared relative both whereas while unlike".split())
+_ORDINALS = frozenset(f"{i}th" for i in range(1, 11))
+
+
+def _over_another(sentence: Scan) -> bool:
+    """ "a gain over LRU" compares, "over eleven benchmarks" does not."""
+    return any(t.low == "over" and after.kind != "q" for t, after in zip(sentence.tokens, sentence.tokens[1:]))
+
+
+def mixed(aligned: Aligned, bound: Bound) -> list[Finding]:
+    """One statement of the claim made of two that the source sets side by side: the figure of the first and a word of the later one, or the figure of
+    the later one and a name or an ordinal of the first for which the later one has its own."""
+    if (
+        aligned.columns is not None
+        or aligned.claim.words & _COMPARING
+        or _over_another(aligned.claim)
+        or max(parts_of(aligned.claim), default=0) > 0
+    ):
+        return []
+    theirs, claim, source = parts_of(aligned.source), aligned.claim.content, aligned.source.content
+    if max(theirs, default=0) == 0:
+        return []
+    figures = [j for i, j in bound.to.items() if not is_setting(aligned.claim, claim[i])]
+    figures += [p for k, t in enumerate(claim) if t.text.isdigit() for p in aligned.partners[k] if len(aligned.partners[k]) == 1]
+    if not figures or len({theirs[j] for j in figures}) > 1:
+        return []
+    here = theirs[figures[0]]
+    used = {p for partners in aligned.partners for p in partners}
+    for k, token in enumerate(claim):
+        found = {theirs[j] for j in aligned.partners[k]}
+        if token.weak or token.kind == "q" or polarity(token.low) or aligned.strength[k] < 1.0 or not found or here in found:
+            continue
+        later = min(found) > here
+        contrasted = token.kind == "n" or token.low in _ORDINALS
+        rival = any(
+            theirs[j] == here and j not in used and (t.kind == "n" if token.kind == "n" else t.low in _ORDINALS)
+            for j, t in enumerate(source)
+        )
+        if later or (contrasted and rival):
+            return [Finding("subject", OPEN, f"it of “{token.text}”", "it of something else, in another statement")]
+    return []
+
+
 _OTHER = (Agreement.OFF, Agreement.UNIT)
 
 
@@ -80,7 +180,7 @@ def _value(
     token, source = aligned.claim.content[at], aligned.source.content
     value = token.value
     assert value is not None  # narrowed by the caller; kept for the type checker
-    agreements = {j: agree(value, v) for j in scores if (v := source[j].value) is not None}
+    agreements = {j: _agreement(aligned, token, source[j]) for j in scores if source[j].value is not None}
     setting = head_of(aligned.claim, token)
     role = side_of(aligned.claim, token)
     theirs = {j: side_of(aligned.source, source[j]) for j in agreements}
@@ -89,7 +189,7 @@ def _value(
     equal = [j for j, a in agreements.items() if a is Agreement.EQUAL and j not in clashing]
     soft = [j for j, a in agreements.items() if a in (Agreement.QUALIFIED, Agreement.FINER) and j not in clashing]
     off = [j for j, a in agreements.items() if (a is not Agreement.EQUAL if equal else a in _OTHER) and _comparable(value, source[j].value)]
-    rivals = [j for j in off if setting == head_of(aligned.source, source[j])]
+    rivals = [j for j in off if setting == head_of(aligned.source, source[j]) and not (not equal and _said_of_another(aligned, at, j))]
     rival = max(rivals, key=lambda r: (scores[r], -r), default=None)
     for group in (equal, soft):
         if not group:
@@ -99,7 +199,12 @@ def _value(
             return None, j
         if role == "total" and group is equal and _counts_the_same(aligned, token, source[j]):
             return None, j  # "8 of its 64 experts": the whole is the count of the things themselves, whatever the part stands with
-        if rival is not None and scores[rival] > scores[j] + EXCHANGED and said >= 0.5:
+        if (
+            rival is not None
+            and scores[rival] > scores[j] + EXCHANGED
+            and said >= 0.5
+            and not _of_another_kind(aligned, token, rival, layout)
+        ):
             return _off(aligned, token, rival, near, "value"), None
         if (
             rival is not None
@@ -125,9 +230,39 @@ def _value(
         and not per
         and not aligned.claim.text.startswith("Per ")
         and _sole(aligned, value, rival, rivals, scores)
+        and not _of_another_kind(aligned, token, rival, layout)
     ):
         return _off(aligned, token, rival, near, "unit" if agreements[rival] is Agreement.UNIT else "value"), None
     return Finding("value", OPEN, shown(value), "no such value here"), None
+
+
+def _agreement(aligned: Aligned, token: Token, other: Token) -> Agreement:
+    """Of the two values; a ratio ("twice") is no share of a whole ("to 100 %")."""
+    assert token.value is not None and other.value is not None  # the caller asks for quantities only
+    kinds = {token.value.unit: kind_of_percent(aligned.claim, token), other.value.unit: kind_of_percent(aligned.source, other)}
+    if set(kinds) == {"ratio", "percent"} and kinds["percent"] == "share" and min(token.value.low, other.value.low) > 1:
+        return Agreement.OFF
+    return agree(token.value, other.value)
+
+
+def _said_of_another(aligned: Aligned, at: int, j: int) -> bool:
+    """Another figure of the claim is this one of the source: it does not stand against the claim's."""
+    theirs = aligned.source.content[j].value
+    return theirs is not None and any(
+        t.value is not None and agree(t.value, theirs) is Agreement.EQUAL for i, t in enumerate(aligned.claim.content) if i != at
+    )
+
+
+def _of_another_kind(aligned: Aligned, token: Token, j: int, layout: Layout) -> bool:
+    """In a paraphrase a figure of another kind, or one that the source gives to a name that the claim does not mention, contradicts nothing."""
+    other = aligned.source.content[j]
+    if aligned.columns is not None or aligned.order >= PARALLEL or token.value is None or other.value is None:
+        return False
+    if token.value.unit != other.value.unit and "ratio" in (token.value.unit, other.value.unit):
+        return True
+    kinds = {kind_of_percent(aligned.claim, token), kind_of_percent(aligned.source, other)} - {""}
+    used = {p for partners in aligned.partners for p in partners}
+    return len(kinds) > 1 or any(aligned.source.content[k].kind == "n" and k not in used for k in layout.companions(j))
 
 
 def _counts_another(aligned: Aligned, at: int, j: int) -> bool:
@@ -166,6 +301,7 @@ def _sole(aligned: Aligned, value: Value, rival: int, rivals: list[int], scores:
     return value.unit == other.unit or not (value.unit in relative or other.unit in relative)
 
 
+PARALLEL = 0.8  # share of the claim that stands in the source's order from which on a mismatch of any kind counts
 EXCHANGED = 0.25  # by how much another quantity must belong better before the claim's value counts as exchanged
 
 

@@ -138,6 +138,10 @@ def circumstances(aligned: Aligned) -> list[Finding]:
                     f"per {aligned.source.content[other].text}",
                 )
             )
+    if mine and len(theirs) > len(mine) and all(aligned.partners[i] for i in mine) and (more := [j for j in theirs if j not in used]):
+        out.append(
+            Finding("unit", OPEN, f"per {aligned.claim.content[mine[0]].text}", f"per {aligned.source.content[more[0]].text} as well")
+        )
     if not mine and theirs and aligned.claim.words & {"total", "altogether", "overall"} and not any(j in used for j in theirs):
         out.append(Finding("unit", OPEN, "a total", f"per {aligned.source.content[theirs[0]].text}"))
     if (cause := _BECAUSE.search(aligned.claim.text)) and not _BECAUSE.search(aligned.source.text):
@@ -161,5 +165,7 @@ def _per(sentence: Scan) -> list[int]:
     out = []
     for token in sentence.tokens:
         if token.low == "per":
-            out += [i for i, t in enumerate(sentence.content) if t.start > token.end and t.kind != "q"][:1]
+            behind = [i for i, t in enumerate(sentence.content) if t.start > token.end and t.kind != "q"][:2]
+            joined = len(behind) == 2 and sentence.text[sentence.content[behind[0]].end : sentence.content[behind[1]].start] == " and "
+            out += behind if joined else behind[:1]
     return out

@@ -14,6 +14,7 @@ from sovereign.kernel.verify.findings.base import (
     OPEN,
     TURNED,
     Finding,
+    is_setting,
     phrase,
 )
 
@@ -99,7 +100,7 @@ def _right_of(sentence: Scan, at: int) -> frozenset[int]:
     index = {t.start: i for i, t in enumerate(sentence.content)}
     words: list[int] = []
     for token in sentence.tokens[at + 1 : at + 13]:
-        if token.kind == "n":
+        if token.kind == "n" or (token.value is not None and token.value.unit == "bit"):
             return frozenset({index[token.start]})
         if token.kind == "p" or (words and token.low in GOVERNING) or token.kind == "q":
             break
@@ -130,14 +131,32 @@ def _left_of(sentence: Scan, at: int) -> frozenset[int]:
 def sides(aligned: Aligned) -> list[Finding]:
     """Who stands on which side of a comparison: exchanged sides contradict, unless the direction is turned as well."""
     mine, theirs = roles(aligned.claim), roles(aligned.source)
-    if mine is not None and theirs is None and mine.word == "than" and not aligned.claim.quantities:
-        return [Finding("comparator", OPEN, f"more or less than “{phrase(aligned.claim, mine.other)}”", "no such comparison here")]
+    results = [t for t in aligned.claim.quantities if not is_setting(aligned.claim, t)]
+    if (
+        theirs is None
+        and not results
+        and any(t.low == "than" and _is_pivot(aligned.claim.tokens, k) for k, t in enumerate(aligned.claim.tokens))
+    ):
+        other = f"“{phrase(aligned.claim, mine.other)}”" if mine is not None else "another"
+        return [Finding("comparator", OPEN, f"more or less than {other}", "no such comparison here")]
     if mine is None or theirs is None:
         return []
     partner = aligned.partners
-    subject_moved = any(partner[i] and set(partner[i]) <= theirs.other for i in mine.subject)
+    if mine.word in _ORDER and theirs.word in _ORDER:
+        turned = any(partner[i] and set(partner[i]) <= theirs.other for i in mine.subject) and any(
+            partner[i] and set(partner[i]) <= theirs.subject for i in mine.other
+        )
+        if turned == (mine.word == theirs.word) and turned:
+            return [Finding("comparator", CONTRADICTS, _line(aligned, mine), "the other way round")]
+        return []
+    said = [i for i in mine.subject if partner[i]]
+    subject_moved = bool(said) and all(set(partner[i]) <= theirs.other for i in said)
     kept = any(set(partner[i]) & theirs.subject for i in mine.subject) or any(set(partner[i]) & theirs.other for i in mine.other)
-    other_moved = any((partner[i] and not set(partner[i]) & theirs.other) or (not partner[i] and aligned.inherited[i]) for i in mine.other)
+    other_moved = any(
+        (partner[i] and not set(partner[i]) & theirs.other)
+        or (not partner[i] and (aligned.inherited[i] or aligned.claim.content[i].kind == "q"))
+        for i in mine.other
+    )
     if not subject_moved and not kept and any(partner[i] and set(partner[i]) <= theirs.subject for i in mine.other):
         return [
             Finding(
@@ -151,8 +170,14 @@ def sides(aligned: Aligned) -> list[Finding]:
         return []
     if mine.sign and theirs.sign and _opposed(mine.sign, theirs.sign):
         return [Finding("", TURNED, "", "")]
-    said = f"“{phrase(aligned.claim, mine.subject)} {mine.word} {phrase(aligned.claim, mine.other)}”"
-    return [Finding("comparator", CONTRADICTS, said, "the other way round")]
+    return [Finding("comparator", CONTRADICTS, _line(aligned, mine), "the other way round")]
+
+
+_ORDER = frozenset({"before", "after"})
+
+
+def _line(aligned: Aligned, mine: Roles) -> str:
+    return f"“{phrase(aligned.claim, mine.subject)} {mine.word} {phrase(aligned.claim, mine.other)}”"
 
 
 def _opposed(a: str, b: str) -> bool:
