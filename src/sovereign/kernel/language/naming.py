@@ -43,7 +43,7 @@ _FAMILIES = frozenset(
     """
     mixtral mistral llama qwen gemma gemini claude phi falcon bert gpt vicuna alpaca switch arctic grok pythia bloom chinchilla jamba
     deepseek moonlight ling opt vit clip llava jetson orin ampere hopper volta turing nvidia amd intel raspberry adam medusa eagle
-    lookahead squad imagenet cifar mnist glue superglue
+    rtx gtx geforce radeon xeon epyc titan lookahead squad imagenet cifar mnist glue superglue
     """.split()
 )
 _NUMBERED = re.compile(r"[ ](?=[A-Z0-9v])(?:v?\d+(?:\.\d+)*[A-Za-z]?(?:[-x×][A-Za-z0-9]+)*|[A-Z][a-z]+(?=\b))")

@@ -229,7 +229,14 @@ def belonging(aligned: Aligned, at: int, candidates: list[int], near_claim: Clos
     scores = dict.fromkeys(candidates, 0.0)
     total = said = 0.0
     for k, token in enumerate(aligned.claim.content):
-        if k == at or token.kind == "q":
+        if k == at:
+            continue
+        if token.kind == "q":
+            head = _heading(aligned, token, candidates)
+            if head:
+                total, said = total + 2.0, said + 2.0
+                for s in candidates:
+                    scores[s] += 2.0 * max(layout.share(s, p) for p in head)
             continue
         w = tie(k, token)
         total += w
@@ -258,6 +265,19 @@ def belonging(aligned: Aligned, at: int, candidates: list[int], near_claim: Clos
     for s in candidates:
         scores[s] = 0.5 * scores[s] + 0.5 * _companions_said(aligned, layout.companions(s), used)
     return scores, (said / total if total else 0.0)
+
+
+def _heading(aligned: Aligned, token: Token, candidates: list[int]) -> list[int]:
+    """The header cells of a table row that hold the claim's figure ("10k" of "LongEval 10k")."""
+    if aligned.columns is None or aligned.unit.table is None or token.value is None:
+        return []
+    width = len(aligned.unit.table.header)
+    ends = [t.start for t in aligned.source.tokens if t.low == ";"]
+    return [
+        j
+        for j, t in enumerate(aligned.source.content)
+        if t.value is not None and t.value.low == token.value.low and sum(end < t.start for end in ends) < width
+    ]
 
 
 def _companions_said(aligned: Aligned, companions: list[int], used: set[int]) -> float:

@@ -70,7 +70,8 @@ def verify_claim(claim: Claim, documents: Sequence[tuple[str, Document]], *, ext
     parts = split_claims(claim.text)
     several = len(sentences(claim.text)) > 1  # of two sentences each must be said; of two clauses one passage may say both
     if len(parts) > 1 and (several or whole.verdict is not Verdict.SUPPORTED) and ordered:
-        whole = _compound(claim, whole, [(p, _judge(make_claim(p), ordered, extra)) for p in parts])
+        rows = any(_is_row(e.span, document) for e in whole.evidence for _, document in ordered)
+        whole = _compound(claim, whole, [(p, _judge(make_claim(p), ordered, extra)) for p in parts], rows=rows)
     return _calibrated(claim, whole)
 
 
@@ -184,15 +185,26 @@ def _ruling(
     )  # fmt: skip
 
 
-def _compound(claim: Claim, whole: Ruling, parts: list[tuple[str, Ruling]]) -> Ruling:
-    """A text with several statements: contradicted by one contradicted part, supported only when every part is; the reason names the part."""
+def _is_row(span: Span | None, document: Document) -> bool:
+    """The span is a row of a table: two statements about two rows are not contradicted by either row."""
+    if span is None or span.doc_sha256 != document.sha256:
+        return False
+    return span.quote.startswith("|") or any(p.table is not None and p.start <= span.start < p.end for p in document.passages)
+
+
+def _compound(claim: Claim, whole: Ruling, parts: list[tuple[str, Ruling]], *, rows: bool) -> Ruling:
+    """A text with several statements: contradicted by one contradicted part, supported only when every part is; the reason names the part.
+
+    rows: the evidence on the whole text is a row of a table.
+    """
     checkable = [(t, r) for t, r in parts if r.verdict is not Verdict.NOT_CHECKABLE]
     if not checkable:
         return whole
     order = (Verdict.CONTRADICTED, Verdict.NOT_FOUND, Verdict.UNRESOLVED, Verdict.QUALIFIED, Verdict.SUPPORTED)
     worst = min(checkable, key=lambda x: order.index(x[1].verdict))
     verdict = worst[1].verdict
-    if whole.verdict is Verdict.CONTRADICTED and (verdict is not Verdict.SUPPORTED or len(sentences(claim.text)) == 1):
+    together = verdict is not Verdict.SUPPORTED or len(sentences(claim.text)) == 1
+    if whole.verdict is Verdict.CONTRADICTED and together and not (rows and verdict is not Verdict.CONTRADICTED):
         return whole
     if verdict is Verdict.NOT_FOUND and any(r.verdict is not Verdict.NOT_FOUND for _, r in checkable):
         verdict = Verdict.UNRESOLVED

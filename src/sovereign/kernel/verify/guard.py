@@ -99,6 +99,9 @@ def _results(aligned: Aligned, bound: f.Bound) -> tuple[int, ...]:
     )
 
 
+_OF_A_SUBJECT = frozenset({"value", "condition", "unit"})
+
+
 def decide(aligned: Aligned, found: list[f.Finding], bound: f.Bound) -> Verdict:
     """From findings to the verdict of one unit."""
     coverage, own = aligned.coverage, aligned.own_coverage
@@ -106,6 +109,9 @@ def decide(aligned: Aligned, found: list[f.Finding], bound: f.Bound) -> Verdict:
     still_open = [x for x in found if x.kind == f.OPEN and x.slot != "wording"]
     unsaid = [x for x in found if x.slot == "wording"]
     if against:
+        elsewhere = any(x.slot == "subject" and x.kind == f.OPEN for x in found) and all(x.slot in _OF_A_SUBJECT for x in against)
+        if elsewhere:  # what is said of another thing, or in another row, contradicts nothing
+            return Verdict.UNRESOLVED if coverage >= RELATED else Verdict.NOT_FOUND
         return Verdict.CONTRADICTED if _strong(aligned, against) else Verdict.UNRESOLVED if coverage >= RELATED else Verdict.NOT_FOUND
     if not still_open and own >= (SPOKEN if aligned.columns is None else SPOKEN_ROW) and _said(aligned, unsaid, bound):
         return Verdict.QUALIFIED if any(x.kind == f.QUALIFIES for x in found) else Verdict.SUPPORTED

@@ -177,9 +177,10 @@ def _with_siblings(items: list[Unit]) -> list[Unit]:
 
 
 def _label(unit: Unit) -> frozenset[str]:
-    """The keys of a row's label: its first cell."""
+    """The keys of a row's labels: all of its first cell, and the names in cells without a figure."""
     cells = unit.table.cells if unit.table is not None else ()
-    return frozenset(f"#{t.value.low:g}" if t.value is not None else t.key for t in scan(cells[0]).content) if cells else frozenset()
+    first = [f"#{t.value.low:g}" if t.value is not None else t.key for t in scan(cells[0]).content] if cells else []
+    return frozenset(first) | frozenset(t.key for cell in cells[1:] if not (held := scan(cell)).quantities for t in held.names)
 
 
 _PRONOUN = re.compile(

@@ -28,7 +28,7 @@ def negations(aligned: Aligned) -> list[Finding]:
             if not _denied_by_word(token, aligned, partners):
                 other = aligned.source.content[partners[0]].text
                 findings.append(Finding("negation", sure(aligned) if plain else OPEN, f"not “{token.text}”", f"“{other}” without a denial"))
-        elif not partners and not aligned.inherited[i] and not any(t.negated for t in aligned.source.content):
+        elif not partners and not any(aligned.source.content[j].negated for p in aligned.partners for j in p):
             findings.append(Finding("negation", OPEN, f"not “{token.text}”", "no such denial"))
     heads = _heads(aligned.source)
     for j in heads + [h + 1 for h in heads if h + 1 < len(aligned.source.content) and aligned.source.content[h + 1].negated]:

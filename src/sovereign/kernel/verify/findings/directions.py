@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from sovereign.kernel.language import lexicon as lex
@@ -129,7 +130,7 @@ def directions(aligned: Aligned, bound: Bound) -> list[Finding]:
     candidates = [
         j for j, t in enumerate(source) if t.kind == "w" and polarity(t.low) not in {"", "same"} and not _attribute(aligned.source, j)
     ]
-    findings = []
+    findings = _times_as(aligned, bound)
     for i, token in enumerate(aligned.claim.content):
         if token.kind != "w" or polarity(token.low) in {"", "same"} or _attribute(aligned.claim, i):
             continue
@@ -177,6 +178,24 @@ def _follows_from_ratio(aligned: Aligned, bound: Bound, at: int, sense: Sense) -
     return any(i in bound.to for i in near) or (bool(near) and bool(bound.notes))
 
 
+_TURNS = re.compile(r"\bturn(?:s|ed|ing)? (?:in)?to\b|\bbecomes?\b|\breverses?d?\b|\bno longer\b|\bflip(?:s|ped)?\b", re.IGNORECASE)
+
+
+def _times_as(aligned: Aligned, bound: Bound) -> list[Finding]:
+    """ "Twice as much as X" where the source says that a cut by that factor leads there."""
+    out = []
+    for i, j in bound.to.items():
+        token, other = aligned.claim.content[i], aligned.source.content[j]
+        if token.value is None or token.value.unit != "ratio" or token.value.low <= 1:
+            continue
+        if not aligned.claim.text[token.end : token.end + 4].lower().startswith(" as "):
+            continue
+        cut = next((t for t in aligned.source.content[:j] if polarity(t.low) == "down"), None)
+        if cut is not None and " as " not in aligned.source.text[other.end : other.end + 4].lower():
+            out.append(Finding("direction", OPEN, f"“{token.text} as”", f"“{cut.text} … by {other.text}”"))
+    return out
+
+
 def _direction(
     aligned: Aligned, i: int, sense: Sense, candidates: list[int], near_claim: Closeness, near_source: Closeness
 ) -> Finding | None:
@@ -205,7 +224,7 @@ def _direction(
     soft = token.low in _SETTLED or source[j].low in _SETTLED
     if soft and aligned.partners[i]:
         return None
-    kind = CONTRADICTS if best >= 0.6 and aligned.order >= 0.6 and not soft else OPEN
+    kind = CONTRADICTS if best >= 0.6 and aligned.order >= 0.6 and not soft and not _TURNS.search(aligned.source.text) else OPEN
     return Finding("direction", kind, f"“{token.text}”", f"“{source[j].text}”", near_words(aligned, j, near_source))
 
 

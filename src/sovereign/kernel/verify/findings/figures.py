@@ -76,12 +76,15 @@ def _torn(aligned: Aligned, bound: Bound) -> list[Finding]:
 _STRONG = frozenset("; while whereas but although though".split())
 
 
+_JOINING = frozenset("and than versus vs against".split())
+
+
 def parts_of(sentence: Scan) -> list[int]:
     """Which of the statements that a sentence sets side by side each content token belongs to: parted at ";", "while", "whereas", "but", and at an
-    "and" with two figures of one kind around it."""
+    "and" or a "than" with two figures of one kind around it."""
     part, out = 0, []
     for at, token in enumerate(sentence.tokens):
-        if token.low in _STRONG or (token.low == "and" and _between_alike(sentence.tokens, at)):
+        if token.low in _STRONG or (token.low in _JOINING and _between_alike(sentence.tokens, at)):
             part += 1
         if token.content:
             out.append(part)
@@ -231,6 +234,7 @@ def _value(
         and not aligned.claim.text.startswith("Per ")
         and _sole(aligned, value, rival, rivals, scores)
         and not _of_another_kind(aligned, token, rival, layout)
+        and not (aligned.columns is not None and aligned.columns[rival] == 0)  # another row is no contradiction
     ):
         return _off(aligned, token, rival, near, "unit" if agreements[rival] is Agreement.UNIT else "value"), None
     return Finding("value", OPEN, shown(value), "no such value here"), None

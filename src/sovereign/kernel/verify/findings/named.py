@@ -29,7 +29,8 @@ def named(aligned: Aligned) -> list[Finding]:
             j = max(free, key=lambda j: (scores[j], -j))
             alike = _resembles(aligned.source.content[j].text, token.text)
             same_place = scores[j] >= 0.3 and _governed_alike(aligned, token, aligned.source.content[j])
-            kind = CONTRADICTS if aligned.columns is not None and (alike or same_place) else OPEN
+            rival = aligned.columns is not None and token.key not in aligned.unit.siblings  # what another row is about is no rival
+            kind = CONTRADICTS if rival and (alike or same_place) else OPEN
             findings.append(Finding(slot, kind, token.text, aligned.source.content[j].text))
         elif homonym := next((a for a in around if _resembles(a, token.text)), None):
             findings.append(

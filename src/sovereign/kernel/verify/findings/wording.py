@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from sovereign.kernel.language import lexicon as lex
 from sovereign.kernel.language.scan import Token
 from sovereign.kernel.language.words import polarity
@@ -34,6 +36,8 @@ def wording(aligned: Aligned) -> list[Finding]:
         other = _in_its_place(aligned, i, used) if aligned.order >= 0.6 else None
         if other is not None:
             out.append(Finding("wording", OPEN, f"“{token.text}”", f"“{other.text}”", "another word in its place"))
+        elif _RANK.fullmatch(token.low) and token.low not in _NO_RANK:
+            out.append(Finding("wording", OPEN, f"“{token.text}”", "no such rank", "a rank"))
         elif (
             token.low in lex.METRICS
             and token.low not in _VAGUE
@@ -45,6 +49,10 @@ def wording(aligned: Aligned) -> list[Finding]:
     return out
 
 
+_RANK = re.compile(r"[a-z]{3,}est")
+_NO_RANK = frozenset(
+    "test latest request interest forest rest contest digest invest modest guest quest protest suggest harvest earnest honest manifest".split()
+)
 _VAGUE = frozenset(
     """
     size score scores rate rates performance speed quality time times gain gains improvement improvements usage level frequency success
