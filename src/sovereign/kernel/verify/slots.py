@@ -112,10 +112,16 @@ def _undisputed(best: UnitRuling, rulings: list[UnitRuling]) -> UnitRuling:
     """Support stands only when the source does not give another value in the same words: where both stand, a person must choose."""
     for other in rulings:
         against = [x for x in other.findings if x.slot == "value" and x.kind == f.CONTRADICTS]
-        if other.verdict is Verdict.CONTRADICTED and against and other.unit.table is None and _words(other.unit) == _words(best.unit):
+        if other.verdict is Verdict.CONTRADICTED and against and other.unit.table is None and _same_but_one(other.unit, best.unit):
             said = f.Finding("value", f.OPEN, against[0].said, f"{against[0].source} as well", "the source contradicts itself")
             return replace(best, verdict=Verdict.UNRESOLVED, findings=(*best.findings, said))
     return best
+
+
+def _same_but_one(a: Unit, b: Unit) -> bool:
+    """The same words with one other figure; two entries of a bibliography differ in more."""
+    figures = [{(t.value.low, t.value.unit) for t in u.scanned.quantities if t.value is not None} for u in (a, b)]
+    return len(figures[0] - figures[1]) == len(figures[1] - figures[0]) == 1 and _words(a) == _words(b)
 
 
 def _words(unit: Unit) -> frozenset[str]:
