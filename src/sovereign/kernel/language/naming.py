@@ -66,6 +66,9 @@ def spans(text: str) -> list[tuple[int, int]]:
         if out and start < out[-1][1]:
             continue
         word = match.group()
+        if (found := _PHRASE.match(text, start)) is not None:
+            out.append(found.span())
+            continue
         while word and word[-1] in "./-_":
             word, end = word[:-1], end - 1
         if not _is_name(text, word, start):
@@ -140,6 +143,7 @@ def _mid_sentence(text: str, start: int) -> bool:
 
 
 _SERIES = re.compile(r" v?\d+(?:\.\d+)? (?=[A-Z][a-z]+\b)[A-Z][a-z]+")
+_PHRASE = re.compile(r"[A-Z][a-z]+-[a-z]+ S?MoEs?\b")  # "Pre-gated MoE"
 _OF_MOE = re.compile(r"^[A-Z][A-Za-z0-9]{0,9}-S?MoEs?$")  # "ST-MoE": its parts are common short forms, the whole is a name
 _ET_AL = re.compile(r"\b([A-Z][a-zA-Z'’\-]+)(?= et al\b)")
 

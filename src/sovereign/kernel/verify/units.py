@@ -206,6 +206,9 @@ def resolve(sentence: str, topic: str) -> tuple[str, str]:
 
 def _subject_name(sentence: str) -> str:
     """The name that a sentence is about: the first one that no preposition governs, before any pronoun."""
+    opening = scan(sentence).tokens[:2]
+    if len(opening) == 2 and opening[0].low == "in" and opening[1].kind == "n" and len(scan(sentence).names) == 1:
+        return opening[1].text  # "In X the gate ...": nothing else is named
     governed = False
     for token in scan(sentence).tokens:
         if token.low in {"it", "its", "they", "their", "we", "our"}:
