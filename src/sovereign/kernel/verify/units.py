@@ -21,7 +21,8 @@ _BUILTIN_PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), short)
     for pattern, short in (
         (r"\btime[ -]per[ -]output[ -]token\b", "TPOT"), (r"\btime[ -]to[ -](?:the )?first[ -]token\b", "TTFT"),
-        (r"\btime to (?:produce|generate|emit) the first token\b", "TTFT"), (r"\b(?:time|latency) per (?:generated |output )?token\b", "TPOT"),
+        (r"\btime to (?:produce|generate|emit) the first token\b", "TTFT"), (r"\b(?:the )?first token(?= (?:arrives|comes|appears|takes)\b)", "TTFT"),
+        (r"\bfirst[ -]token latency\b|\blatency of the first token\b", "TTFT"), (r"\b(?:time|latency) per (?:generated |output )?token\b", "TPOT"),
         (r"\blarge language models?\b", "LLM"), (r"\bmixtures?[ -]of[ -]experts?\b", "MoE"), (r"\bvision[ -]language models?\b", "VLM"),
         (r"\bkey[ -]value\b", "KV"), (r"\bbatch(?:es)?(?:[ -]sizes?)?(?: of(?: size)?)?(?: ?= ?| )(?=\d)", "batch "), (r"\bBS ?= ?(?=\d)", "batch "),
         (r"\bbatch size of one\b|\bbatch size one\b|\bsingle-sample batches\b", "batch 1"), (r"\bstate[ -]of[ -]the[ -]art\b", "sota"),

@@ -51,6 +51,9 @@ def kind_of_percent(sentence: Scan, token: Token) -> str:
     if token.value is None or token.value.unit != "percent":
         return ""
     after = sentence.text[token.end : token.end + 24].lower().split()
+    before = sentence.text[max(0, token.start - 14) : token.start].lower().split()
+    if after[:1] == ["of"] and (set(after[1:2]) | set(before[-1:])) & {"additional", "extra", "further", "more"}:
+        return "change"  # "3 % of additional memory"
     if after[:1] in (["of"], ["as"]) or side_of(sentence, token) == "to":
         return "share"  # "of the parameters", "cuts it to 59 %"
     return "change" if after and polarity(after[0].strip(".,;)")) else ""

@@ -23,7 +23,7 @@ from sovereign.kernel.verify.findings.base import (
     with_head,
 )
 from sovereign.kernel.verify.findings.derivations import derive
-from sovereign.kernel.verify.layout import Layout, head_of
+from sovereign.kernel.verify.layout import Layout, head_of, parts_of
 from sovereign.kernel.verify.values import Agreement, agree, shown
 from sovereign.records import Relation, Value
 
@@ -71,35 +71,6 @@ def _torn(aligned: Aligned, bound: Bound) -> list[Finding]:
     if len(places) > 1 and any(len(p) > 1 for p in places.values()):
         return [Finding("value", OPEN, "these figures of one case", "them of two")]
     return []
-
-
-_STRONG = frozenset("; while whereas but although though".split())
-
-
-_JOINING = frozenset("and than versus vs against".split())
-
-
-def parts_of(sentence: Scan) -> list[int]:
-    """Which of the statements that a sentence sets side by side each content token belongs to: parted at ";", "while", "whereas", "but", and at an
-    "and" or a "than" with two figures of one kind around it."""
-    part, out = 0, []
-    for at, token in enumerate(sentence.tokens):
-        if token.low in _STRONG or (token.low in _JOINING and _between_alike(sentence.tokens, at)):
-            part += 1
-        if token.content:
-            out.append(part)
-    return out
-
-
-def _between_alike(tokens: tuple[Token, ...], at: int) -> bool:
-    def kinds(side: tuple[Token, ...]) -> set[str]:
-        return {t.value.unit for t in side if t.value is not None}
-
-    left = next((k for k in range(at - 1, -1, -1) if tokens[k].low in _STRONG), -1)
-    right = next((k for k in range(at + 1, len(tokens)) if tokens[k].low in _STRONG), len(tokens))
-    before, behind = tokens[left + 1 : at], tokens[at + 1 : right]
-    dated = all(any(t.kind == "w" and t.text.isdigit() for t in side) for side in (before, behind))
-    return dated or bool(kinds(before) & kinds(behind))
 
 
 def crossed(aligned: Aligned, bound: Bound) -> list[Finding]:

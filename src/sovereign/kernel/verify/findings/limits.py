@@ -14,6 +14,7 @@ from sovereign.kernel.verify.findings.base import (
     Bound,
     Finding,
 )
+from sovereign.kernel.verify.layout import parts_of
 
 
 def hedges(aligned: Aligned) -> list[Finding]:
@@ -85,6 +86,9 @@ def settings_dropped(aligned: Aligned, bound: Bound) -> list[Finding]:
     if match is None or aligned.claim.text[: match.end()].lower() == match.group().lower():
         return []
     inside = [j for j, t in enumerate(aligned.source.content) if t.end <= match.end() and not t.weak]
+    parts = parts_of(aligned.source)
+    if bound.to and all(parts[j] > 0 for j in bound.to.values()):
+        return []  # it opens another statement of the sentence
     used = {p for partners in aligned.partners for p in partners} | set(bound.to.values())
     missing = [j for j in inside if j not in used]
     if len(inside) >= 2 and len(missing) >= 0.6 * len(inside):
