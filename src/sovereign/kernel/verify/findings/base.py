@@ -74,6 +74,8 @@ _ROLES = {"from": "from", "to": "to", "by": "by", "than": "base", "versus": "bas
 def side_of(sentence: Scan, token: Token) -> str:
     """Which side of a comparison a quantity stands on: what it came from, what it became, what it is compared with."""
     before = [t for t in sentence.tokens if t.end <= token.start][-3:]
+    if [t.low for t in before[-2:]] in (["up", "to"], ["close", "to"]):
+        return ""  # a bound, no goal
     plain = [t for t in before if t.low not in {"its", "the", "all", "their", "these"}]
     if len(plain) > 1 and plain[-1].low == "of" and plain[-2].value is not None and plain[-2].value.unit == "":
         return "total"
