@@ -68,6 +68,8 @@ def compare(claim: Scan, unit: Unit) -> Copy | None:
     ratio = (kept + moved) / len(mine)
     if ratio < LITERAL:
         return None
+    if any(_other_form(a, b) for _, i1, i2, j1, j2 in opcodes for a in theirs[i1:i2] for b in mine[j1:j2]):
+        return None  # "20 % faster" for "1.20 times as fast" has to be resolved
     if _figure_moved(opcodes, theirs, mine):
         return None  # "reaches 92.5 % accuracy" for "reaches an accuracy of 92.5 % ± 6.1 %": what it belongs to has to be bound
     found: list[f.Finding] = []
@@ -98,6 +100,13 @@ def _figure_moved(opcodes: list[_Op], theirs: list[Token], mine: list[Token]) ->
     first, last = sorted((said[0][0], given[0][0]))
     passed = [t for op in opcodes[first + 1 : last] for t in theirs[op[1] : op[2]]]
     return len(passed) <= PASSED and not any(t.kind in "nq" for t in passed)
+
+
+def _other_form(a: Token, b: Token) -> bool:
+    """A ratio and a percentage that say the same."""
+    if a.value is None or b.value is None or {a.value.unit, b.value.unit} != {"ratio", "percent"}:
+        return False
+    return agree(a.value, b.value) is Agreement.EQUAL
 
 
 def _moves(opcodes: list[_Op], theirs: list[Token], mine: list[Token]) -> tuple[list[_Op], int]:
@@ -198,7 +207,8 @@ def _finding(claim: Scan, source: Scan, token: Token, free: list[Token]) -> f.Fi
             if f.head_of(claim, token)
             else "value"
         )
-        return f.Finding(slot, f.CONTRADICTS, shown(token.value), shown(other.value))
+        apart = "ratio" in (token.value.unit, other.value.unit) and token.value.unit != other.value.unit and slot == "value"
+        return f.Finding(slot, f.OPEN if apart else f.CONTRADICTS, shown(token.value), shown(other.value))
     if token.low in lex.NEGATIONS:
         return f.Finding("negation", f.CONTRADICTS, f"“{token.text}”", _phrase(free) or "no such denial")
     if token.kind == "n":

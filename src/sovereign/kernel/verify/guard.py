@@ -66,10 +66,9 @@ def examine(claim: Scan, unit: Unit) -> UnitRuling:
     value_findings, bound = f.values(aligned)
     side_findings = f.sides(aligned)
     found = [
-        *value_findings, *f.directions(aligned, bound), *f.negations(aligned), *f.opposites(aligned), *f.named(aligned),
-            *side_findings, *f.subjects(aligned), *f.exchanged(aligned), *f.circumstances(aligned), *f.asides(aligned), *f.clauses(aligned),
-        *f.scope(aligned), *f.settings_dropped(aligned, bound),
-        *f.hedges(aligned), *f.wording(aligned),
+        *value_findings, *f.directions(aligned, bound), *f.negations(aligned), *f.opposites(aligned), *f.named(aligned), *side_findings,
+        *f.subjects(aligned), *f.exchanged(aligned), *f.circumstances(aligned), *f.asides(aligned), *f.relative_clauses(aligned),
+        *f.clauses(aligned), *f.attributes(aligned), *f.scope(aligned), *f.settings_dropped(aligned, bound), *f.hedges(aligned), *f.wording(aligned),
     ]  # fmt: skip
     if any(x.kind == f.TURNED for x in side_findings):
         found = [x for x in found if x.kind != f.TURNED and not (x.slot == "direction" and x.kind == f.CONTRADICTS)]

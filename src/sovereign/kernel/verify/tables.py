@@ -131,8 +131,9 @@ def _mentions(claim: Scan, labels: tuple[str, ...]) -> list[Mention]:
             continue
         hits = {i for i, t in enumerate(claim.content) for w in telling if _same(t, w)}
         said = sum(any(_same(t, w) for t in claim.content) for w in telling)
-        if hits and said / len(telling) >= NAMED:
-            found.append(Mention(index, min(claim.content[i].start for i in hits), said / len(telling), frozenset(hits)))
+        own = [i for i in hits if _distinguishes(scans, index, claim.content[i])]
+        if own and said / len(telling) >= NAMED:
+            found.append(Mention(index, min(claim.content[i].start for i in own), said / len(telling), frozenset(hits)))
     found.sort(key=lambda m: (-len(m.used), -m.share, m.start))
     out: list[Mention] = []
     for mention in found:
@@ -266,7 +267,7 @@ def _check_pair(claim: Scan, grid: Grid, entities: list[Mention], columns: list[
         difference = a.low - b.low
         if not absolute and _less_is_better(grid, j):
             difference = -difference
-        holds = difference * sign > 0 and _margin(claim, a, b)
+        holds = difference * sign > 0 and _margin(claim, a, b, [grid.entities[m.index] for m in entities])
         right, wrong = (right + 1, wrong) if holds else (right, wrong + 1)
         if not holds or not line:
             line = f"{grid.attributes[j]}: {grid.entities[first.index]} {a.raw}, {grid.entities[second.index]} {b.raw}"
@@ -299,11 +300,12 @@ def _check_shift(claim: Scan, grid: Grid, entities: list[Mention], column: int) 
     return _settled(int(holds), int(not holds and (all(fits) or all(turned))), line, grid.units[other.index], "direction", said)
 
 
-def _margin(claim: Scan, a: Value, b: Value) -> bool:
-    """Every figure that the claim states as a margin follows from the two cells, or is one of them."""
+def _margin(claim: Scan, a: Value, b: Value, labels: list[str]) -> bool:
+    """Every figure that the claim states as a margin follows from the two cells, or is one of them; figures of labels are no margin."""
+    named = {t.value.low for label in labels for t in scan(label).quantities if t.value is not None}
     for token in claim.quantities:
         value = token.value
-        if value is None:
+        if value is None or (value.unit == "" and value.low in named):
             continue
         options = [abs(a.low - b.low), a.low, b.low]
         if min(abs(a.low), abs(b.low)) > 0:

@@ -7,11 +7,12 @@ from sovereign.kernel.verify.findings.directions import directions
 from sovereign.kernel.verify.findings.figures import values
 from sovereign.kernel.verify.findings.limits import circumstances, hedges, scope, settings_dropped
 from sovereign.kernel.verify.findings.named import name_slot, named
-from sovereign.kernel.verify.findings.sides import asides, clauses, exchanged, sides, subjects
+from sovereign.kernel.verify.findings.sides import asides, attributes, clauses, exchanged, relative_clauses, sides, subjects
 from sovereign.kernel.verify.findings.wording import wording
 from sovereign.kernel.verify.layout import head_of
 
 __all__ = [
-    "CONTRADICTS", "NOTED", "OPEN", "QUALIFIES", "TURNED", "Bound", "Finding", "asides", "circumstances", "clauses", "directions", "exchanged", "head_of",
-    "hedges", "name_slot", "named", "negations", "opposites", "scope", "settings_dropped", "side_of", "sides", "subjects", "values", "wording",
+    "CONTRADICTS", "NOTED", "OPEN", "QUALIFIES", "TURNED", "Bound", "Finding", "asides", "attributes", "circumstances", "clauses", "directions",
+    "exchanged", "head_of", "hedges", "name_slot", "named", "negations", "opposites", "relative_clauses", "scope", "settings_dropped", "side_of",
+    "sides", "subjects", "values", "wording",
 ]  # fmt: skip

@@ -31,11 +31,15 @@ def negations(aligned: Aligned) -> list[Finding]:
         elif not partners and not any(aligned.source.content[j].negated for p in aligned.partners for j in p):
             findings.append(Finding("negation", OPEN, f"not “{token.text}”", "no such denial"))
     heads = _heads(aligned.source)
-    for j in heads + [h + 1 for h in heads if h + 1 < len(aligned.source.content) and aligned.source.content[h + 1].negated]:
+    for j in heads + [
+        h + 1
+        for h in heads
+        if h + 1 < len(aligned.source.content) and aligned.source.content[h + 1].negated and aligned.source.content[h + 1].kind == "w"
+    ]:
         holders = [i for i, p in enumerate(aligned.partners) if j in p]
         elsewhere = any(not aligned.source.content[k].negated for i in holders for k in aligned.partners[i])
         if holders and not elsewhere and not any(aligned.claim.content[i].negated for i in holders):
-            if any(aligned.claim.content[i].low in lex.NEGATIONS for i in range(len(aligned.claim.content))):
+            if any(t.low in lex.NEGATIONS or t.low in _DENYING_NOUNS for t in aligned.claim.content):
                 continue
             token = aligned.source.content[j]
             findings.append(Finding("negation", sure(aligned), f"“{aligned.claim.content[holders[0]].text}”", f"not “{token.text}”"))
@@ -50,6 +54,7 @@ def negations(aligned: Aligned) -> list[Finding]:
     return findings[:2]
 
 
+_DENYING_NOUNS = frozenset("failure failures lack absence inability unable unsuccessful impossible shortage".split())
 # Words that only deny; "lack", "fails" and their kind also say what happens, and may be said otherwise.
 _PLAIN = frozenset("not no never without neither nor none cannot n't don't doesn't didn't isn't aren't wasn't weren't can't won't".split())
 _EMPTY = frozenset("unchanged unaffected free zero absent absence instead lossless constant same except only".split())

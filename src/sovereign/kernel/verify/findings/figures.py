@@ -130,6 +130,11 @@ def mixed(aligned: Aligned, bound: Bound) -> list[Finding]:
         return []
     here = theirs[figures[0]]
     used = {p for partners in aligned.partners for p in partners}
+    for i, j in bound.to.items():
+        if (head := head_of(aligned.claim, claim[i])) and theirs[j] != here:
+            own = any(theirs[k] == here and head_of(aligned.source, t) == head for k, t in enumerate(source))
+            if theirs[j] > here or own:
+                return [Finding("condition", OPEN, with_head(aligned.claim, claim[i]), "it of something else, in another statement")]
     for k, token in enumerate(claim):
         found = {theirs[j] for j in aligned.partners[k]}
         if token.weak or token.kind == "q" or polarity(token.low) or aligned.strength[k] < 1.0 or not found or here in found:
@@ -177,6 +182,7 @@ def _value(
             rival is not None
             and scores[rival] > scores[j] + EXCHANGED
             and said >= 0.5
+            and role != "from"
             and not _of_another_kind(aligned, token, rival, layout)
         ):
             return _off(aligned, token, rival, near, "value"), None
@@ -231,10 +237,13 @@ def _said_of_another(aligned: Aligned, at: int, j: int) -> bool:
 def _of_another_kind(aligned: Aligned, token: Token, j: int, layout: Layout) -> bool:
     """In a paraphrase a figure of another kind, or one that the source gives to a name that the claim does not mention, contradicts nothing."""
     other = aligned.source.content[j]
-    if aligned.columns is not None or aligned.order >= PARALLEL or token.value is None or other.value is None:
+    if token.value is None or other.value is None:
         return False
-    if token.value.unit != other.value.unit and "ratio" in (token.value.unit, other.value.unit):
-        return True
+    units = {token.value.unit, other.value.unit}
+    if len(units) > 1 and units & {"ratio", "points"}:
+        return True  # what has to be worked out from two figures is no rival of one
+    if aligned.columns is not None or aligned.order >= PARALLEL:
+        return False
     kinds = {kind_of_percent(aligned.claim, token), kind_of_percent(aligned.source, other)} - {""}
     used = {p for partners in aligned.partners for p in partners}
     return len(kinds) > 1 or any(aligned.source.content[k].kind == "n" and k not in used for k in layout.companions(j))

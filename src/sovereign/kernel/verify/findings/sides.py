@@ -42,6 +42,12 @@ class Roles:
 
 def roles(sentence: Scan) -> Roles | None:
     """The two sides of the first comparison of a sentence; None when it makes none."""
+    return next(iter(comparisons(sentence)), None)
+
+
+def comparisons(sentence: Scan) -> list[Roles]:
+    """The two sides of every comparison of a sentence, in order."""
+    out = []
     tokens = sentence.tokens
     for at, token in enumerate(tokens):
         if token.kind != "w" or not _is_pivot(tokens, at):
@@ -61,8 +67,8 @@ def roles(sentence: Scan) -> Roles | None:
             ),
             "",
         )
-        return Roles(right, left, token.low, sign) if passive else Roles(left, right, token.low, sign)
-    return None
+        out.append(Roles(right, left, token.low, sign) if passive else Roles(left, right, token.low, sign))
+    return out
 
 
 def _around(sentence: Scan, pivot: Token) -> tuple[frozenset[int], frozenset[int]]:
@@ -91,7 +97,7 @@ def _is_pivot(tokens: tuple[Token, ...], at: int) -> bool:
     if low == "of":
         return any(t.value is not None and t.value.unit == "ratio" for t in tokens[max(0, at - 5) : at])
     if low == "over":
-        return at + 1 < len(tokens) and tokens[at + 1].kind == "n"
+        return at + 1 < len(tokens) and tokens[at + 1].kind == "n" and any(polarity(t.low) for t in tokens[max(0, at - 8) : at])
     return low in _AGAINST or low in {"before", "after"} or bool(concepts(low) & _ACTS)
 
 
@@ -129,44 +135,55 @@ def _left_of(sentence: Scan, at: int) -> frozenset[int]:
 
 
 def sides(aligned: Aligned) -> list[Finding]:
-    """Who stands on which side of a comparison: exchanged sides contradict, unless the direction is turned as well."""
-    mine, theirs = roles(aligned.claim), roles(aligned.source)
+    """Who stands on which side of a comparison: exchanged sides contradict, unless the direction is turned as well.
+
+    A source that compares several times is held against the claim's first comparison; one that agrees settles it.
+    """
+    mine, theirs = roles(aligned.claim), comparisons(aligned.source)
     results = [t for t in aligned.claim.quantities if not is_setting(aligned.claim, t)]
-    if (
-        theirs is None
-        and not results
-        and any(t.low == "than" and _is_pivot(aligned.claim.tokens, k) for k, t in enumerate(aligned.claim.tokens))
-    ):
+    compares = any(t.low == "than" and _is_pivot(aligned.claim.tokens, k) for k, t in enumerate(aligned.claim.tokens))
+    if not theirs and not results and compares:
         other = f"“{phrase(aligned.claim, mine.other)}”" if mine is not None else "another"
         return [Finding("comparator", OPEN, f"more or less than {other}", "no such comparison here")]
-    if mine is None or theirs is None:
+    if mine is None:
         return []
+    found: list[Finding] = []
+    for one in theirs:
+        if _kept(aligned, mine, one):
+            return []
+        found = found or _exchanged(aligned, mine, one)
+    return found
+
+
+def _kept(aligned: Aligned, mine: Roles, theirs: Roles) -> bool:
+    """Both have a word of the same side in common, and none on the other side."""
+    if mine.word in _ORDER and theirs.word in _ORDER:
+        return False
+    return any(set(aligned.partners[i]) & theirs.subject for i in mine.subject) or any(
+        set(aligned.partners[i]) & theirs.other for i in mine.other
+    )
+
+
+def _exchanged(aligned: Aligned, mine: Roles, theirs: Roles) -> list[Finding]:
     partner = aligned.partners
     if mine.word in _ORDER and theirs.word in _ORDER:
         turned = any(partner[i] and set(partner[i]) <= theirs.other for i in mine.subject) and any(
             partner[i] and set(partner[i]) <= theirs.subject for i in mine.other
         )
-        if turned == (mine.word == theirs.word) and turned:
+        if turned and mine.word == theirs.word:
             return [Finding("comparator", CONTRADICTS, _line(aligned, mine), "the other way round")]
         return []
     said = [i for i in mine.subject if partner[i]]
     subject_moved = bool(said) and all(set(partner[i]) <= theirs.other for i in said)
-    kept = any(set(partner[i]) & theirs.subject for i in mine.subject) or any(set(partner[i]) & theirs.other for i in mine.other)
     other_moved = any(
         (partner[i] and not set(partner[i]) & theirs.other)
         or (not partner[i] and (aligned.inherited[i] or aligned.claim.content[i].kind == "q"))
         for i in mine.other
     )
-    if not subject_moved and not kept and any(partner[i] and set(partner[i]) <= theirs.subject for i in mine.other):
-        return [
-            Finding(
-                "comparator",
-                OPEN,
-                f"{mine.word} “{phrase(aligned.claim, mine.other)}”",
-                f"{theirs.word} “{phrase(aligned.source, theirs.other)}”",
-            )
-        ]
-    if not subject_moved or not other_moved or kept:
+    if not subject_moved and any(partner[i] and set(partner[i]) <= theirs.subject for i in mine.other):
+        claimed, given = f"{mine.word} “{phrase(aligned.claim, mine.other)}”", f"{theirs.word} “{phrase(aligned.source, theirs.other)}”"
+        return [Finding("comparator", OPEN, claimed, given)]
+    if not subject_moved or not other_moved:
         return []
     if mine.sign and theirs.sign and _opposed(mine.sign, theirs.sign):
         return [Finding("", TURNED, "", "")]
@@ -184,12 +201,17 @@ def _opposed(a: str, b: str) -> bool:
     return {a, b} in ({"up", "down"}, {"good", "bad"}, {"fast", "slow"})
 
 
-_ASIDE = re.compile(r"\b(?:unlike|in contrast (?:to|with)|as opposed to|contrary to|instead of|rather than)\s+[^,;.]+", re.IGNORECASE)
+_ASIDE = re.compile(
+    r"\b(?:unlike|in contrast (?:to|with)|as opposed to|contrary to|instead of|rather than)\s+[^,;.]+"
+    r"|^(?:compared (?:with|to)|relative to|in comparison (?:with|to)|over|against|versus)\s+[^,;.]+?(?=,|\s(?:this|that|it)\b)",
+    re.IGNORECASE,
+)
 
 
 def asides(aligned: Aligned) -> list[Finding]:
     """The claim's subject is a name that the source only sets its own subject off against ("Unlike A, B ...")."""
-    names = [i for i in _opening(aligned.claim) if aligned.claim.content[i].kind == "n" and aligned.partners[i]]
+    mine = [i for i in _opening(aligned.claim) if aligned.partners[i]]
+    names = [i for i in mine if aligned.claim.content[i].kind == "n"] or mine
     spans = [m.span() for m in _ASIDE.finditer(aligned.source.text)]
     if not names or not spans or _ASIDE.search(aligned.claim.text) or aligned.columns is not None:
         return []
@@ -197,10 +219,17 @@ def asides(aligned: Aligned) -> list[Finding]:
     def aside(j: int) -> bool:
         return any(a <= aligned.source.content[j].start < b for a, b in spans)
 
-    theirs = [t for j, t in enumerate(aligned.source.content) if t.kind == "n" and not aside(j)]
+    theirs = [t for j, t in enumerate(aligned.source.content) if t.kind != "q" and not t.weak and not aside(j)]
     if not theirs or not all(aside(j) for i in names for j in aligned.partners[i]):
         return []
     return [Finding("subject", OPEN, f"it of {aligned.claim.content[names[0]].text}", f"it of {theirs[0].text}", "only compared with it")]
+
+
+# What a paper calls its own subject, or its evidence, when it does not name it.
+_STANDING_IN = frozenset(
+    """method methods approach system systems framework scheme technique algorithm policy model models result results experiment experiments evaluation
+    measurement measurements test tests authors paper work study design strategy we it this these such one both gain gains reduction improvement""".split()
+)
 
 
 def subjects(aligned: Aligned) -> list[Finding]:
@@ -217,7 +246,7 @@ def subjects(aligned: Aligned) -> list[Finding]:
         and all(t.key != topic for t in aligned.claim.content)
     ):
         return [Finding("subject", OPEN, f"“{phrase(aligned.claim, frozenset(mine))}”", f"it of another ({topic})")]
-    theirs = [j for j in _opening(aligned.source) if aligned.source.content[j].kind == "n"]
+    theirs = [j for j in _opening(aligned.source) if aligned.source.content[j].low not in _STANDING_IN]
     used = {p for partners in aligned.partners for p in partners}
     if not theirs or any(j in used for j in theirs):
         return []
@@ -303,6 +332,44 @@ def _goes_on(source: Scan, cut: int) -> bool:
     behind = _CLAUSE.search(source.text, cut + 1)
     members = [t for t in source.tokens if cut < t.start < (behind.start() if behind else len(source.text))]
     return any(t.low in {"it", "its"} for t in members) and not any(t.kind == "n" for t in members)
+
+
+def attributes(aligned: Aligned) -> list[Finding]:
+    """A word that the source only says of another name, right before it ("the calibrated KIVI-4"), and the claim of its own subject."""
+    source = aligned.source
+    used = {p for partners in aligned.partners for p in partners}
+    for i, token in enumerate(aligned.claim.content):
+        if token.kind != "w" or token.weak or polarity(token.low) or len(aligned.partners[i]) != 1 or not token.low.endswith("ed"):
+            continue
+        j = aligned.partners[i][0]
+        after = source.content[j + 1] if j + 1 < len(source.content) else None
+        if after is not None and after.kind == "n" and j + 1 not in used and source.text[source.content[j].end : after.start] == " ":
+            return [Finding("subject", OPEN, f"“{token.text}” of its subject", f"it of {after.text}")]
+    return []
+
+
+_RELATIVE = re.compile(r",? (?:which|who) (?P<what>[^,;.]+)")
+
+
+def relative_clauses(aligned: Aligned) -> list[Finding]:
+    """What a "which" clause says belongs to the word before it, not to another part of the sentence ("a sparse part, which holds the outliers, and a rest")."""
+    content = aligned.source.content
+    for match in _RELATIVE.finditer(aligned.source.text):
+        inside = {j for j, t in enumerate(content) if match.start("what") <= t.start < match.end()}
+        before = [j for j, t in enumerate(content) if t.start < match.start()][-3:]
+        opening = [i for i in _opening(aligned.claim) if aligned.partners[i]]
+        of_clause = [
+            i for i, p in enumerate(aligned.partners) if p and set(p) <= inside and i not in opening and not aligned.claim.content[i].weak
+        ]
+        elsewhere = opening and all(not set(aligned.partners[i]) & (inside | set(before)) for i in opening)
+        if of_clause and elsewhere and all(min(aligned.partners[i]) > max(inside, default=0) for i in opening):
+            word = aligned.claim.content[of_clause[0]].text
+            return [
+                Finding(
+                    "subject", OPEN, f"“{word}” of “{phrase(aligned.claim, frozenset(opening))}”", f"it of “{content[before[-1]].text}”"
+                )
+            ]
+    return []
 
 
 def clauses(aligned: Aligned) -> list[Finding]:
