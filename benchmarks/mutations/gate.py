@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks.mutations.run import Verify, count, judge, load_set, load_verifier
 
 BASELINE = Path(__file__).resolve().parent / "gate.json"
-SAMPLE = ("own", "pairs_tune", "pairs_dev", "pairs_test", "attacks")
+SAMPLE = ("own", "pairs_tune", "pairs_dev", "pairs_dev2", "pairs_dev3", "pairs_test", "attacks")
 SEED = 7
 SLACK = 0.02  # share of a kind's cases by which that kind alone may worsen while the total does not; at least one case
 

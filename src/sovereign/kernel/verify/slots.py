@@ -133,7 +133,7 @@ def _states(unit: Unit, claim: Scan) -> bool:
     """The unit gives the claim's most telling figure: the one with most digits."""
     wanted = sorted((t.value for t in claim.quantities if t.value is not None), key=lambda v: -sum(c.isdigit() for c in v.raw))[:1]
     given = [t.value for t in unit.scanned.quantities if t.value is not None]
-    return bool(wanted) and any(agree(wanted[0], g) is Agreement.EQUAL for g in given)
+    return bool(wanted) and any(agree(wanted[0], g) in (Agreement.EQUAL, Agreement.QUALIFIED) for g in given)
 
 
 def windows(top: list[Unit], units: Units) -> list[Unit]:

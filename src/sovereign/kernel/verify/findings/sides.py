@@ -248,7 +248,7 @@ def subjects(aligned: Aligned) -> list[Finding]:
         return [Finding("subject", OPEN, f"“{phrase(aligned.claim, frozenset(mine))}”", f"it of another ({topic})")]
     theirs = [j for j in _opening(aligned.source) if aligned.source.content[j].low not in _STANDING_IN]
     used = {p for partners in aligned.partners for p in partners}
-    if not theirs or any(j in used for j in theirs):
+    if not theirs or any(j in used for j in theirs) or (theirs[0] > 0 and aligned.source.content[theirs[0]].kind != "n"):
         return []
     return [Finding("subject", OPEN, f"“{phrase(aligned.claim, frozenset(mine))}”", phrase(aligned.source, frozenset(theirs)))]
 
