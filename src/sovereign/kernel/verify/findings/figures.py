@@ -132,7 +132,8 @@ def mixed(aligned: Aligned, bound: Bound) -> list[Finding]:
     used = {p for partners in aligned.partners for p in partners}
     for i, j in bound.to.items():
         if (head := head_of(aligned.claim, claim[i])) and theirs[j] != here:
-            own = any(theirs[k] == here and head_of(aligned.source, t) == head for k, t in enumerate(source))
+            taken = set(bound.to.values())
+            own = any(theirs[k] == here and k not in taken and head_of(aligned.source, t) == head for k, t in enumerate(source))
             if theirs[j] > here or own:
                 return [Finding("condition", OPEN, with_head(aligned.claim, claim[i]), "it of something else, in another statement")]
     for k, token in enumerate(claim):
