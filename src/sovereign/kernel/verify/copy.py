@@ -103,10 +103,10 @@ def _figure_moved(opcodes: list[_Op], theirs: list[Token], mine: list[Token]) ->
 
 
 def _other_form(a: Token, b: Token) -> bool:
-    """A ratio and a percentage that say the same."""
+    """A ratio and a percentage that say the same in other figures; the same figure with another unit is a change to be weighed."""
     if a.value is None or b.value is None or {a.value.unit, b.value.unit} != {"ratio", "percent"}:
         return False
-    return agree(a.value, b.value) is Agreement.EQUAL
+    return _figure(a) != _figure(b) and agree(a.value, b.value) is Agreement.EQUAL
 
 
 def _moves(opcodes: list[_Op], theirs: list[Token], mine: list[Token]) -> tuple[list[_Op], int]:
