@@ -68,7 +68,7 @@ def compare(claim: Scan, unit: Unit) -> Copy | None:
     ratio = (kept + moved) / len(mine)
     if ratio < LITERAL:
         return None
-    if any(_other_form(a, b) for _, i1, i2, j1, j2 in opcodes for a in theirs[i1:i2] for b in mine[j1:j2]):
+    if any(_other_form(theirs[i1:i2], mine[j1:j2]) for tag, i1, i2, j1, j2 in opcodes if tag == "replace"):
         return None  # "20 % faster" for "1.20 times as fast" has to be resolved
     if _figure_moved(opcodes, theirs, mine):
         return None  # "reaches 92.5 % accuracy" for "reaches an accuracy of 92.5 % ± 6.1 %": what it belongs to has to be bound
@@ -102,9 +102,13 @@ def _figure_moved(opcodes: list[_Op], theirs: list[Token], mine: list[Token]) ->
     return len(passed) <= PASSED and not any(t.kind in "nq" for t in passed)
 
 
-def _other_form(a: Token, b: Token) -> bool:
-    """A ratio and a percentage that say the same in other figures; the same figure with another unit is a change to be weighed."""
-    if a.value is None or b.value is None or {a.value.unit, b.value.unit} != {"ratio", "percent"}:
+def _other_form(old: list[Token], new: list[Token]) -> bool:
+    """One ratio and one percentage that say the same in other figures; the same figure with another unit, or a name beside it, is a change to be weighed."""
+    values = [t.value for t in (*old, *new) if t.value is not None]
+    if len(values) != 2 or {v.unit for v in values} != {"ratio", "percent"} or any(t.kind == "n" for t in (*old, *new)):
+        return False
+    a, b = (next((t for t in side if t.value is not None), None) for side in (old, new))
+    if a is None or b is None or a.value is None or b.value is None:
         return False
     return _figure(a) != _figure(b) and agree(a.value, b.value) is Agreement.EQUAL
 
