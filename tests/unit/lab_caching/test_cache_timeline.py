@@ -11,7 +11,8 @@ from sovereign.errors import LabInput, UnknownName
 from sovereign.lab.caching import events as ev
 from sovereign.lab.caching import forecast as fc
 from sovereign.lab.caching import policies, simulate, sweep, synthetic, timeline
-from sovereign.lab.caching.policies import expertflow_a, expertflow_b
+from sovereign.lab.caching.policies import expertflow_b
+from sovereign.lab.caching.residency import Residency
 from sovereign.lab.caching.timeline import Costs, Strategy
 
 pytestmark = pytest.mark.lab
@@ -133,19 +134,69 @@ def test_perfect_predictions_make_expertflow_a_at_least_as_good_as_lru() -> None
         assert run("expertflow_a", work, fraction=0.25).hits >= run("lru", work, fraction=0.25).hits
 
 
-def test_plec_example_of_the_paper() -> None:
-    """2 layers of 4 experts, 4 slots, needs 3 + 2 -> 3 : 1 (arXiv 2410.17954, worked example); ids from 0."""
-    assert expertflow_a.allocate(np.array([[0.1, 0.9, 0.8, 0.7], [0.1, 0.9, 0.6, 0.2]]), 4) == [[1, 2, 3], [1]]
+def plec_case() -> policies.Case:
+    """The paper's example: 2 layers of 4 experts, 4 slots in all, three tokens that need e12, e13, e14 and e22, e22, e23 (ids from 0 here).
+
+    One copy takes 1 s, attention 4 s, a product 1 s; the path is predicted rightly.
+    """
+    experts = np.array([[[1], [1]], [[2], [1]], [[3], [2]]], np.int16)
+    routes = ev.Routes(experts, np.arange(3), np.zeros(3, np.int64), np.ones(3, bool), 4)
+    costs = Costs(bandwidth=1.0, expert_bytes=1, attention_s=4.0, expert_s=1.0)
+    return policies.Case(ev.to_events(routes, batch=3), 0.5, costs, forecasts={"path": fc.Forecast("path", experts)})
 
 
-def test_plec_frees_the_first_layers_slots_for_the_second() -> None:
-    """The same example on the time line: e23 is fetched in the background once layer 1's experts are done."""
-    events = ev.from_sets([[1, 2, 3], [1, 2]], layers=2, experts=4)
-    costs = Costs(bandwidth=1.0, expert_bytes=1, attention_s=10.0, expert_s=1.0)
-    predicted = fc.known_at_step_start(events, fc.truth(events))
-    out = timeline.run(events, Strategy("plec", key="expected", scope="global", slots=4, predicted=predicted, horizon=4), costs)
-    assert (out.hits, out.misses, out.prefetch) == (5, 0, 5)
-    assert out.peak_bytes == 4
+def test_plec_fills_the_slots_as_in_the_papers_example() -> None:
+    """needs 3 + 2 -> slots 3 : 1 when the step starts: e12, e13, e14, e22; e23 takes a slot of layer 1 once that is done (arXiv 2410.17954).
+
+    Asked of ExpertFlow A's own strategy and of the kernel that fills the slots, in the order in which it copies.
+    """
+    given = plec_case()
+    tier = Residency(policies.prepare("expertflow_a", given), 2, 4, len(given.events))
+
+    def fill() -> list[int]:
+        filled = []
+        while (found := tier.next_prefetch()) is not None:
+            filled.append(found[0])
+            tier.arrived(found[0])
+        return filled
+
+    def resident() -> list[int]:
+        return [int(np.sum(tier.state.where[layer * 4 : layer * 4 + 4] >= 0)) for layer in range(2)]
+
+    tier.begin(0)
+    assert fill() == [1, 2, 3, 4 + 1]
+    assert resident() == [3, 1]
+    gate = tier.gate(0, [1, 2, 3], 0)
+    assert (gate.present, gate.late, gate.demand) == ([1, 2, 3], [], [])
+    assert fill() == []  # layer 1 still computes from its slots
+    tier.begin(1)
+    assert fill() == [4 + 2]
+    assert resident() == [2, 2]
+    assert tier.gate(1, [5, 6], 3).present == [5, 6]
+
+
+def test_plec_hides_every_copy_of_the_papers_example_and_equal_slots_per_layer_do_not() -> None:
+    """By hand: the four copies fit behind the first attention, e23's behind the second: 4 + 3 + 4 + 2 = 13 s. Two slots in each layer hold only two of
+    the first layer's three experts: e14 is copied once the gate asks for it."""
+    given = plec_case()
+    out = timeline.run(given.events, policies.prepare("expertflow_a", given), given.costs)
+    assert (out.hits, out.misses, out.prefetch, out.demand) == (5, 0, 5, 0)
+    assert (out.step_s.tolist(), out.stall_s, out.peak_bytes) == ([13.0], 0.0, 4)
+    split = replace(policies.prepare("expertflow_a", given), scope="per_layer", slots=2)
+    assert timeline.run(given.events, split, given.costs).misses == 1
+
+
+def test_a_forecast_that_wants_more_than_the_cache_holds_fills_earlier_layers_and_likelier_experts_first() -> None:
+    """Three slots instead of four: layer 1's three experts, nothing of layer 2; with two, the two that most tokens are expected to need."""
+    given = plec_case()
+    for slots, expected in ((3, [1, 2, 3]), (2, [1, 2])):
+        tier = Residency(replace(policies.prepare("expertflow_a", given), slots=slots), 2, 4, len(given.events))
+        tier.begin(0)
+        filled = []
+        while (found := tier.next_prefetch()) is not None:
+            filled.append(found[0])
+            tier.arrived(found[0])
+        assert filled == expected
 
 
 def test_step_size_of_expertflow_b() -> None:
@@ -155,12 +206,6 @@ def test_step_size_of_expertflow_b() -> None:
     assert expertflow_b.step_size(64, 12_582_912, 1e9, 1e-3, 16) == 15
     with pytest.raises(LabInput, match="0 bytes/s"):
         expertflow_b.step_size(16, 1, 0.0, 1e-3, 16)
-
-
-def test_token_diversity_equals_the_sum_over_pairs() -> None:
-    v = np.random.default_rng(0).normal(size=(7, 3))
-    pairs = sum(np.square(v[i] - v[j]).sum() for i in range(7) for j in range(i))
-    assert expertflow_b.diversity(v) == pytest.approx(pairs)
 
 
 def test_the_horizon_of_expertflow_b_follows_stalls() -> None:

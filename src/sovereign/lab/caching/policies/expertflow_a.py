@@ -11,7 +11,6 @@ other batch, else its time is exposed. Falsified if: with a perfect predictor it
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sovereign.lab.caching import forecast
 from sovereign.lab.caching.events import Events
@@ -45,20 +44,6 @@ def prepare(case: Case) -> Strategy:
         pipelined=case.dual,
         predictor_bytes=path.nbytes,
     )
-
-
-def allocate(demand: NDArray[np.float64], slots: int, threshold: float = 0.5) -> list[list[int]]:
-    """PLEC's first filling: demand (L, E), the batch's predicted need per expert; earlier layers first, likelier experts first.
-
-    The paper's example: 2 layers of 4 experts, 4 slots, needs 3 + 2 -> 3 : 1.
-    """
-    chosen: list[list[int]] = []
-    left = slots
-    for row in demand:
-        wanted = [int(e) for e in np.argsort(-row, kind="stable") if row[e] >= threshold][:left]
-        chosen.append(wanted)
-        left -= len(wanted)
-    return chosen
 
 
 def _shifted(events: Events, sets: forecast.Sets) -> forecast.Sets:

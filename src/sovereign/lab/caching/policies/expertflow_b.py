@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sovereign.errors import LabInput
 from sovereign.lab.caching import forecast
@@ -53,8 +52,3 @@ def step_size(experts_needed: float, expert_bytes: float, bandwidth: float, laye
     if layer_s <= 0.0:
         return max(1, layers - 1)
     return max(1, min(layers - 1, math.ceil(experts_needed * expert_bytes / (bandwidth * layer_s))))
-
-
-def diversity(vectors: NDArray[np.float64]) -> float:
-    """Sum over pairs of squared distances (N, D) in O(N D): N * sum |v|^2 - |sum v|^2 (arXiv 2510.26730, token diversity)."""
-    return float(len(vectors) * np.square(vectors).sum() - np.square(vectors.sum(0)).sum())
