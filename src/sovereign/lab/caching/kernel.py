@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.lab.caching import queues
-from sovereign.lab.caching.compiled import compiled
+from sovereign.lab.caching.compiled import compiled, inlined
 from sovereign.lab.caching.simulate import _admit
 
 KEYS = {
@@ -135,7 +135,7 @@ def fresh(rules: Rules, events: int, weights: NDArray[np.float64]) -> State:
     )
 
 
-@compiled
+@inlined
 def wanted_at(e, now, layers, experts, valid, listed):  # type: ignore[no-untyped-def]
     """The next event >= now at which `e` is predicted, or a far one."""
     layer = e // experts
@@ -149,7 +149,7 @@ def wanted_at(e, now, layers, experts, valid, listed):  # type: ignore[no-untype
     return FAR
 
 
-@compiled
+@inlined
 def expected(e, now, layers, experts, rate, seen, valid, weights, share):  # type: ignore[no-untyped-def]
     """Events until `e`, which no prediction names, is expected to be used: layers to its next turn that is not ruled out by a
     prediction, then a step for each that its expected share of use (an outlook where there is one, else a running rate) lets pass."""
@@ -169,22 +169,52 @@ def expected(e, now, layers, experts, rate, seen, valid, weights, share):  # typ
     return target - now + layers * (1.0 / max(used, RATE_FLOOR) - 1.0)
 
 
-@compiled
-def retention(e, now, ru, st):  # type: ignore[no-untyped-def]
-    """High stays. Unpredicted experts by key; predicted ones above all of them, the nearest highest."""
-    if ru.mode == BELADY:
-        return -float(st.following[e])
-    if ru.protect:
-        target = wanted_at(e, now, ru.layers, ru.experts, st.valid, st.listed)
+@inlined
+def worth(e, now, mode, protect, layers, experts, key, order, following, flag, aim, rate, seen, valid, listed, weights, share):  # type: ignore[no-untyped-def]
+    """High stays. Unpredicted experts by key; predicted ones above all of them, the nearest highest.
+
+    Takes plain arrays and is inlined, since all residents are looked at whenever an event misses.
+    """
+    if mode == BELADY:
+        return -float(following[e])
+    if protect:
+        target = wanted_at(e, now, layers, experts, valid, listed)
         if target < FAR:
             return 1e15 - float(target)
-    if ru.mode == EXPECTED:
-        return -expected(e, now, ru.layers, ru.experts, st.rate, st.seen, st.valid, st.weights, st.share)
-    if ru.mode == STALE and st.flag[e]:
-        return st.key[e] + (1e12 if st.aim[e] >= now else -1e12)  # fetched ahead: fresh until its layer has passed, then the stalest
-    if ru.mode == FIFO:
-        return st.order[e]
-    return st.key[e]
+    if mode == EXPECTED:
+        return -expected(e, now, layers, experts, rate, seen, valid, weights, share)
+    if mode == STALE and flag[e]:
+        return key[e] + (1e12 if aim[e] >= now else -1e12)  # fetched ahead: fresh until its layer has passed, then the stalest
+    if mode == FIFO:
+        return order[e]
+    return key[e]
+
+
+@compiled
+def retention(e, now, ru, st):  # type: ignore[no-untyped-def]
+    """`worth` of one expert."""
+    return worth(
+        e, now, ru.mode, ru.protect, ru.layers, ru.experts, st.key, st.order, st.following, st.flag, st.aim, st.rate, st.seen, st.valid, st.listed,
+        st.weights, st.share,
+    )  # fmt: skip
+
+
+@compiled
+def rescore(group, now, t, stamp, ru, st):  # type: ignore[no-untyped-def]
+    """Scores every resident of a group at event `now`; the slot of one still arriving at time t is not free, so it counts as needed."""
+    slots, score, needed, ready = st.slots[group], st.score, st.needed, st.ready
+    mode, protect, layers, experts = ru.mode, ru.protect, ru.layers, ru.experts
+    key, order, following, flag, aim, rate, seen = st.key, st.order, st.following, st.flag, st.aim, st.rate, st.seen
+    valid, listed, weights, share = st.valid, st.listed, st.weights, st.share
+    for k in range(st.used[group]):
+        e = slots[k]
+        if ready[e] > t and needed[e] != stamp:
+            score[e] = 2e15
+            needed[e] = stamp
+        else:
+            score[e] = worth(
+                e, now, mode, protect, layers, experts, key, order, following, flag, aim, rate, seen, valid, listed, weights, share
+            )
 
 
 @compiled
@@ -207,6 +237,7 @@ def prefetch_victim(group, target, first, start, stamp, ru, st):  # type: ignore
     slots, needed, ready, following, valid, listed = st.slots[group], st.needed, st.ready, st.following, st.valid, st.listed
     mode, protect, layers, experts = ru.mode, ru.protect, ru.layers, ru.experts
     key, rate, seen, flag, aim, weights, share = st.key, st.rate, st.seen, st.flag, st.aim, st.weights, st.share
+    order = st.order
     best, low = -1, 0.0
     for k in range(st.used[group]):
         v = slots[k]
@@ -229,7 +260,9 @@ def prefetch_victim(group, target, first, start, stamp, ru, st):  # type: ignore
             elif mode <= STATIC:
                 x = key[v]
             else:
-                x = retention(v, first, ru, st)
+                x = worth(
+                    v, first, mode, protect, layers, experts, key, order, following, flag, aim, rate, seen, valid, listed, weights, share
+                )
         if best < 0 or x < low or (x == low and v < best):
             best, low = v, x
     return best
@@ -367,7 +400,8 @@ def timeline(tr, ru, st, preload, missed, candidates, victims, step_s, stall_s):
         if not ru.at_gate:
             for r in range(tr.plan_offsets[i], tr.plan_offsets[i + 1]):
                 take_row(tr.plan_targets[r], tr.plan_ids, tr.plan_rows[r], tr.plan_rows[r + 1], ru, st)
-        link = advance(t, link, begin, i, reach, n, -1, ru, st)
+        if reach > 0:
+            link = advance(t, link, begin, i, reach, n, -1, ru, st)
         # the true gate is known: correction drops what was predicted for this event
         if st.valid[s & 1, layer] == s:
             st.valid[s & 1, layer] = -1
@@ -432,12 +466,7 @@ def timeline(tr, ru, st, preload, missed, candidates, victims, step_s, stall_s):
             st.tally[DEMAND] += m
             for j in range(m):
                 st.score[missed[j]] = retention(missed[j], i + 1, ru, st)
-            for k in range(st.used[g]):
-                e = st.slots[g, k]
-                st.score[e] = retention(e, i + 1, ru, st)
-                if st.ready[e] > t and st.needed[e] != stamp:
-                    st.score[e] = 2e15  # still arriving: its slot is not free
-                    st.needed[e] = stamp
+            rescore(g, i + 1, t, stamp, ru, st)
             admitted, gone = seat(g, stamp, missed, m, candidates, victims, ru, st)
             st.tally[BYPASSED] += m - admitted
             if m > admitted:
@@ -449,7 +478,8 @@ def timeline(tr, ru, st, preload, missed, candidates, victims, step_s, stall_s):
         if ru.at_gate:
             for r in range(tr.plan_offsets[i], tr.plan_offsets[i + 1]):
                 take_row(tr.plan_targets[r], tr.plan_ids, tr.plan_rows[r], tr.plan_rows[r + 1], ru, st)
-        link = advance(done_s, link, t, i + 1, reach, n, stamp, ru, st)
+        if reach > 0:
+            link = advance(done_s, link, t, i + 1, reach, n, stamp, ru, st)
         t = done_s
         stall_s[s] += stall
         held = 0
