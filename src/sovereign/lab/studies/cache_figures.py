@@ -8,6 +8,7 @@ from typing import Any
 
 from sovereign.lab.caching import sweep
 from sovereign.lab.figures import FAINT, INK, canvas
+from sovereign.lab.studies import cache_grid, cache_pregate
 from sovereign.lab.studies.cache_runtime import Runs
 
 # one colour and dash per policy in every figure; oracles dashed grey or black, references dotted
@@ -18,6 +19,7 @@ LOOK: dict[str, tuple[str, str, str]] = {
     "lru": ("LRU per layer (Cache-MoE)", "#0072B2", "-"),
     "lru_speculative": ("LRU + next gate", "#56B4E9", "-"),
     "lfu": ("LFU per layer", "#8C6D31", "-"),
+    "lfru": ("LFRU per layer", "#A0522D", "-"),
     "s3_fifo": ("S3-FIFO per layer", "#B8A000", "-."),
     "arc": ("ARC per layer", "#5B3A8C", "-."),
     "se_moe_ring": ("SE-MoE ring", "#7F7F7F", "-."),
@@ -45,15 +47,21 @@ NOT_OVER_LINKS = ("static_frequency", "s3_fifo", "arc")  # replayed at the decla
 Value = Callable[[sweep.Point], float | None]
 
 
-def draw(points: Sequence[sweep.Point], runs: Runs, out: Path) -> tuple[str, ...]:
+def draw(points: Sequence[sweep.Point], gates: Sequence[cache_pregate.Sweep], runs: Runs, out: Path) -> tuple[str, ...]:
     """Writes all figures into `out` as SVG and PNG; returns the PNG names."""
-    by_size(points, out / "cache_size")
-    by_link(points, out / "link")
-    gap(points, out / "belady_gap")
-    pareto(points, out / "pareto")
-    by_batch(points, out / "batch")
+    trained = [p for p in points if p.workload == "trained"]
+    olmoe = [p for p in points if p.workload == "olmoe"]
+    by_size(trained, out / "cache_size")
+    by_size(olmoe, out / "cache_size_olmoe", "synthetic OLMoE, ")
+    by_link(trained, out / "link")
+    gap(trained, out / "belady_gap")
+    pareto(trained, out / "pareto")
+    by_batch(trained, out / "batch")
+    winners(points, out / "winners")
+    cache_pregate.draw(gates, out / "pregate_errors")
     measured(runs, out / "runtime")
-    names = tuple(f"{name}.png" for name in ("cache_size", "link", "belady_gap", "pareto", "batch", "runtime"))
+    stems = ("cache_size", "cache_size_olmoe", "link", "belady_gap", "pareto", "batch", "winners", "pregate_errors", "runtime")
+    names = tuple(f"{stem}.png" for stem in stems)
     for name in names:
         shrink(out / name)
     return names
@@ -91,7 +99,7 @@ def _legend(figure: Any, axes: Any, columns: int = 4) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
-def by_size(points: Sequence[sweep.Point], path: Path) -> None:
+def by_size(points: Sequence[sweep.Point], path: Path, whose: str = "") -> None:
     """Hits above, bytes below, over the share of experts resident; batch 1 and 8."""
     link = sweep.DECLARED.bandwidth
     with canvas(path, 8.0, 6.4, columns=2, rows=2, sharex=True) as (figure, axes):
@@ -100,7 +108,7 @@ def by_size(points: Sequence[sweep.Point], path: Path) -> None:
             for policy in CURVES:
                 _curve(axes[0][column], here, policy, lambda p: 100 * p.fraction, lambda p: 100 * p.outcome.hit_ratio)
                 _curve(axes[1][column], here, policy, lambda p: 100 * p.fraction, lambda p: (p.outcome.bytes_per_token or 0.0) / 1e9)
-            axes[0][column].set_title(f"Batch {batch}, {link / 1e9:g} GB/s (modelled)")
+            axes[0][column].set_title(_title(f"{whose}batch {batch}, {link / 1e9:g} GB/s (modelled)"))
             axes[1][column].set_xlabel("experts resident, % of all")
             axes[0][column].set_ylim(top=101)
         axes[0][0].set_ylabel("needed experts resident, %")
@@ -194,6 +202,77 @@ def by_batch(points: Sequence[sweep.Point], path: Path) -> None:
         axes[0].set_title("25 % of the experts resident")
         axes[1].set_title(f"{link / 1e9:g} GB/s")
         _legend(figure, axes[0])
+
+
+SHORT = {
+    "static_frequency": "static",
+    "lru": "LRU",
+    "lru_global": "LRU pool",
+    "lru_speculative": "LRU+gate",
+    "lfu": "LFU",
+    "lfru": "LFRU",
+    "s3_fifo": "S3-FIFO",
+    "arc": "ARC",
+    "least_stale": "L.-Stale",
+    "se_moe_ring": "ring",
+    "pregated_probe": "Pregated",
+    "expertflow_a": "Flow A",
+    "expertflow_a_refined": "A+gates",
+    "expertflow_b": "Flow B",
+    "on_demand": "on dem.",
+}
+
+
+def winners(points: Sequence[sweep.Point], path: Path) -> None:
+    """The digest as three maps per workload, batches down and links across: the fastest policy at a quarter and at a half of the experts (and LRU's TPOT
+    over its own), and the least share of the experts with a TPOT within 1.5 x all-resident. Coloured by policy; the sign ≈: another is within 2 %."""
+    found = cache_grid.cells(points)
+    works = list(dict.fromkeys(w for w, _, _ in found))
+    with canvas(path, 8.0, 3.3 * len(works), columns=3, rows=len(works), squeeze=False) as (_, axes):
+        for row, work in enumerate(works):
+            batches = sorted({b for w, b, _ in found if w == work})
+            links = sorted({x for w, _, x in found if w == work})
+            whose = "Trained model" if work == "trained" else "Synthetic OLMoE"
+            for column, fraction in enumerate((*cache_grid.FIXED_MEMORY, None)):
+                here = axes[row][column]
+                for y, batch in enumerate(batches):
+                    for x, link in enumerate(links):
+                        cell = found[work, batch, link]
+                        best = cache_grid.smallest(cell) if fraction is None else cache_grid.fastest(cell, fraction)
+                        _cell(here, x, y, best, cell, fraction)
+                here.set_xlim(-0.5, len(links) - 0.5)
+                here.set_ylim(len(batches) - 0.5, -0.5)
+                here.set_xticks(range(len(links)), [f"{x / 1e9:g}" for x in links])
+                here.set_yticks(range(len(batches)), [str(b) for b in batches])
+                here.tick_params(length=0)
+                for spine in here.spines.values():
+                    spine.set_visible(False)
+                said = "least memory in time" if fraction is None else f"fastest at {fraction:.0%}"
+                here.set_title(f"{whose}:\n{said}" if column == 0 else f"\n{said}")
+                if row == len(works) - 1:
+                    here.set_xlabel("link, GB/s")
+            axes[row][0].set_ylabel("batch")
+
+
+def _cell(axes: Any, x: int, y: int, best: cache_grid.Winner | None, cell: Sequence[sweep.Point], fraction: float | None) -> None:
+    from matplotlib.patches import Rectangle
+
+    if best is None:
+        axes.text(x, y, "none", ha="center", va="center", fontsize=7, color="#777777")
+        return
+    close = "≈" if best.close else ""
+    name = close + SHORT.get(best.policy, best.policy)
+    if fraction is None:
+        words = f"{name}\n{cache_grid.held(best.policy, best.fraction):.3g} %"
+    else:
+        lru = next((p.outcome.tpot_s for p in cell if p.policy == "lru" and p.fraction == fraction), None)
+        words = f"{name}\n{(lru or float('nan')) / (best.outcome.tpot_s or float('nan')):.2f}x"
+    axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, color=LOOK.get(best.policy, ("", FAINT, ""))[1], alpha=0.28, linewidth=0))
+    axes.text(x, y, words, ha="center", va="center", fontsize=7, color=INK, linespacing=1.15)
+
+
+def _title(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def measured(runs: Runs, path: Path) -> None:

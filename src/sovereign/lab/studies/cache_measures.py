@@ -20,7 +20,6 @@ from sovereign.lab.studies.cache_settings import Ratio, folds
 from sovereign.lab.studies.cache_setup import Plan, Progress, Trained
 from sovereign.records import Measurement
 
-ALL = tuple(policies.POLICIES)
 HEADLINE = (
     "all_resident",
     "on_demand",
@@ -46,28 +45,6 @@ def as_measurements(ratios: Sequence[Ratio], *, modelled: bool = True, timing: b
         interval = None if estimate is None else estimate.interval
         rows.append(Measurement(ratio.name, value, ratio.unit, interval, ratio.setting, len(ratio.values), timing, modelled))
     return rows
-
-
-def curves(plan: Plan, trained: Trained, progress: Progress) -> list[sweep.Point]:
-    """Every policy over cache sizes at batch 1 and 8, over batches at a quarter, and over links: what the figures draw."""
-    few = trained.work.part(range(min(plan.figure_requests, _requests(trained))))
-    many = trained.work
-    points: list[sweep.Point] = []
-    for batch in plan.batches:
-        progress(f"curves, batch {batch}", 0.66)
-        work = few if batch == 1 else many
-        wide = plan.fractions if batch in (1, 8) else (0.25,)
-        points += sweep.evaluate(work, ALL, fractions=wide, batches=[batch])
-    for batch in (1, 8):
-        progress(f"links, batch {batch}", 0.72)
-        links = [b * 1e9 for b in plan.bandwidths if b * 1e9 != sweep.DECLARED.bandwidth]
-        work = few if batch == 1 else many
-        points += sweep.evaluate(work, [*HEADLINE, "se_moe_ring"], fractions=(0.25,), batches=[batch], bandwidths=links)
-    return points
-
-
-def _requests(trained: Trained) -> int:
-    return len(np.unique(trained.work.routes.request))
 
 
 def headline(plan: Plan, trained: Trained, progress: Progress) -> list[Ratio]:
@@ -125,8 +102,10 @@ def _hits(part: sweep.Workload, tag: str, add: Add) -> None:
 
 
 def _parts_of_the_gap(part: sweep.Workload, add: Add) -> None:
-    """ExpertFlow A as it is, with the true path of each step (a perfect path predictor), with the next step's true path too, and with its own
-    predictions but evicting by true next use. What stays to oracle prefetch then is what none of these knows alone."""
+    """The gap to oracle prefetch taken apart. ExpertFlow A as it is; with the true path of each step (a perfect path predictor); with the next step's true
+    path too; with its own predictions but keeping by true next use; and with both the true path and the true next use, but fetching nothing for the
+    step after this one. Steps of the ladder: prediction = true_path - as_is; retention = true_path_kept - true_path; what is left to oracle prefetch is
+    fetching across the step's end."""
     routes = part.routes
     after = np.full_like(routes.experts, -1)
     same = routes.request[1:] == routes.request[:-1]
@@ -134,22 +113,39 @@ def _parts_of_the_gap(part: sweep.Workload, add: Add) -> None:
     own = dict(part.forecasts)
     true_path = {**own, "path": replace(own["path"], ids=routes.experts, score=None)}
     true_both = {**true_path, "path_next": replace(own["path_next"], ids=after, score=None)}
+    this_step = {name: f for name, f in true_path.items() if name != "path_next"}
     events = ev.to_events(routes, batch=1)
     for label, link in (("", sweep.DECLARED.bandwidth), ("fast.", FAST_LINK)):
         costs = replace(sweep.DECLARED, bandwidth=link)
         for fraction in (0.25, 0.5):
             hits = {}
-            for name, forecasts in (("as_is", own), ("true_path", true_path), ("true_path_and_next", true_both), ("true_next_use", own)):
+            ladder = {
+                "as_is": own,
+                "true_path": true_path,
+                "true_path_and_next": true_both,
+                "true_next_use": own,
+                "true_path_kept": this_step,
+            }
+            for name, forecasts in ladder.items():
                 case = policies.Case(events, fraction, costs, sweep.batch_popularity(part.popularity, 1.0), forecasts)
                 strategy = policies.prepare("expertflow_a", case)
-                if name == "true_next_use":
+                if name in ("true_next_use", "true_path_kept"):
                     strategy = replace(strategy, key="belady")
                 hits[name] = 100 * timeline.run(events, strategy, costs).hit_ratio
+            case = policies.Case(events, fraction, costs)
+            hits["oracle"] = 100 * timeline.run(events, policies.prepare("oracle_prefetch", case), costs).hit_ratio
             said = f"{part.name}, ExpertFlow A, {fraction:.0%} of the experts, batch 1, {link / 1e9:g} GB/s, held-out requests"
             at = f"f{int(100 * fraction)}.b1"
-            for name in ("true_path", "true_path_and_next", "true_next_use"):
+            for name in list(ladder)[0 if label else 1 :]:  # over the declared link `as_is` is hit.expertflow_a
                 add(f"hit.{label}expertflow_a.{name}.{at}", hits[name], "%", said)
             add(f"hit_gap_to_perfect_path.{label}expertflow_a.{at}", hits["true_path"] - hits["as_is"], "points", said)
+            for name, (more, less) in {
+                "prediction": ("true_path", "as_is"),
+                "retention": ("true_path_kept", "true_path"),
+                "across_steps": ("oracle", "true_path_kept"),
+                "whole": ("oracle", "as_is"),
+            }.items():
+                add(f"hit_gap_part.{label}{name}.{at}", hits[more] - hits[less], "points", said)
 
 
 def _eviction(part: sweep.Workload, batch: int, add: Add) -> None:
@@ -250,8 +246,8 @@ def _under(trained: Trained, groups: list[list[int]], batch: int) -> tuple[float
 
 
 def trade_offs(points: Sequence[sweep.Point]) -> list[Measurement]:
-    """Fix memory and compare time (25 %, 50 %), fix time (1.5 x all-resident) and compare memory; batch 1, declared link."""
-    at = [p for p in points if p.batch == 1 and p.bandwidth == sweep.DECLARED.bandwidth]
+    """Every policy, trained routes, batch 1, declared link: fix memory (25 %, 50 %) and compare time, fix time (1.5 x all-resident) and compare memory."""
+    at = [p for p in points if p.workload == "trained" and p.batch == 1 and p.bandwidth == sweep.DECLARED.bandwidth]
     by: dict[str, dict[float, sweep.Point]] = defaultdict(dict)
     for p in at:
         by[p.policy][p.fraction] = p

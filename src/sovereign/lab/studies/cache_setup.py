@@ -50,7 +50,10 @@ class Plan:
     fractions: tuple[float, ...]
     batches: tuple[int, ...]
     bandwidths: tuple[float, ...]  # GB/s
-    figure_requests: int = 24  # requests behind the batch-1 curves
+    grid_links: tuple[float, ...] = (6.0, 25.0, 100.0)  # GB/s of the full grid: a slow, the declared and a fast link
+    grid_requests: int = 32  # held-out requests behind the grid's batches below 8; from 8 on all of them
+    grid_olmoe: int = 8  # synthetic requests behind the grid's batches up to 8
+    grid_new: int = 16  # their decode tokens
     runtime_layers: int = 3
     runtime_width: int = 256
     runtime_ffn: int = 256
@@ -70,7 +73,7 @@ class Plan:
 PRESETS: dict[str, Plan] = {
     "smoke": Plan(
         30, 4, 16, 4, 96, 48, 512, 60, 12, 8, 24, 25, 60, 4, 8, 16, (0.125, 0.25, 0.5, 1.0), (1, 8), (6.0, 25.0, 100.0),
-        batch=8, runtime_new=12, runtime_repeats=2, runtime_batches=(1,), runtime_fractions=(0.25,),
+        batch=8, runtime_new=12, runtime_repeats=2, runtime_batches=(1,), runtime_fractions=(0.25,), grid_requests=4, grid_olmoe=2, grid_new=4,
     ),
     "standard": Plan(
         200, 8, 32, 4, 128, 64, 1024, 600, 96, 24, 24, 49, 400, 6, 32, 32, (0.125, 0.25, 0.375, 0.5, 0.75, 1.0), (1, 2, 4, 8, 16, 32),
@@ -79,11 +82,11 @@ PRESETS: dict[str, Plan] = {
     ),
     "gpu": Plan(
         300, 12, 64, 8, 1024, 1024, 4096, 1500, 48, 12, 32, 65, 300, 4, 32, 32, (0.125, 0.25, 0.5, 0.75, 1.0), (1, 8, 32),
-        (6.0, 25.0, 50.0, 100.0), runtime_new=64, runtime_repeats=3, runtime_batches=(1, 8), figure_requests=6, batch=32, seq=256, device="cuda",
+        (6.0, 25.0, 50.0, 100.0), runtime_new=64, runtime_repeats=3, runtime_batches=(1, 8), grid_requests=6, batch=32, seq=256, device="cuda",
     ),
 }  # fmt: skip
 _TEXT = ("device", "marginals", "domain")
-_LISTS = ("fractions", "batches", "bandwidths", "runtime_batches", "runtime_fractions")
+_LISTS = ("fractions", "batches", "bandwidths", "grid_links", "runtime_batches", "runtime_fractions")
 _NUMBERS = tuple(f for f in Plan.__dataclass_fields__ if f not in (*_TEXT, *_LISTS))
 
 
@@ -101,7 +104,7 @@ def plan_for(preset: str, factors: Mapping[str, str]) -> Plan:
     plan = replace(plan, **changes)
     if not all(0.0 < f <= 1.0 for f in plan.fractions):
         raise LabInput(f"Cache fractions {plan.fractions} must lie above 0 and up to 1.")
-    if not all(b > 0.0 for b in plan.bandwidths):
+    if not all(b > 0.0 for b in (*plan.bandwidths, *plan.grid_links)):
         raise LabInput("A bandwidth of 0 never delivers an expert.", mend="Give bandwidths above 0, in GB/s.")
     if min(plan.repeats, plan.requests, plan.runtime_repeats) < 2:
         raise LabInput("repeats, requests and runtime_repeats must be at least 2.", mend="One repeat gives no verdict.")
@@ -249,10 +252,13 @@ def measured_marginals(plan: Plan) -> NDArray[np.float64] | None:
 
 
 def make_synthetic(
-    shape: synthetic.Shape, plan: Plan, seed: int, *, requests: int, prompt: int = 4, error: float = PUBLISHED_ERROR
+    shape: synthetic.Shape, plan: Plan, seed: int, *, requests: int, prompt: int = 4, new: int | None = None, error: float = PUBLISHED_ERROR
 ) -> sweep.Workload:
-    """Held-out requests of a model that exists only as statistics; popularity from other requests, forecasts of a published quality."""
+    """Held-out requests of a model that exists only as statistics; popularity from other requests, forecasts of a published quality.
+
+    new: decode tokens, plan.synthetic_new where none are given.
+    """
     measured = measured_marginals(plan) if shape.experts == 64 else None
     other = synthetic.routes(shape, requests=16, prompt=0, decode=64, seed=1000 + seed, measured=measured)
-    routes = synthetic.routes(shape, requests=requests, prompt=prompt, decode=plan.synthetic_new, seed=seed, measured=measured)
+    routes = synthetic.routes(shape, requests=requests, prompt=prompt, decode=new or plan.synthetic_new, seed=seed, measured=measured)
     return sweep.Workload(shape.name, routes, predictors.popularity_of(other), sweep.invented_forecasts(routes, error=error, seed=seed))

@@ -10,7 +10,6 @@ offloader reaches any saving by lowering its slots. Imports the lab; torch only 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -77,7 +76,15 @@ class ExpertCache:
 
     def run(self, context: Context) -> Outcome:
         """Raises LabInput, UnknownName, NotFound or MissingExtra for what cannot be run."""
-        from sovereign.lab.studies import cache_figures, cache_measures, cache_runtime, cache_settings, cache_setup
+        from sovereign.lab.studies import (
+            cache_figures,
+            cache_grid,
+            cache_measures,
+            cache_pregate,
+            cache_runtime,
+            cache_settings,
+            cache_setup,
+        )
         from sovereign.lab.threads import one_thread
 
         plan = cache_setup.plan_for(context.preset, context.factors)
@@ -93,10 +100,12 @@ class ExpertCache:
             cells = cache_settings.published_cells(plan, context.seed, context.progress)
             cells += cache_settings.replay_cells(plan, context.seed)
             lap("published_cells")
-            points = cache_measures.curves(plan, trained, context.progress)
-            lap("curves")
+            points = cache_grid.full(plan, trained, context.seed, context.progress)
+            lap("grid")
             cells += cache_measures.headline(plan, trained, context.progress)
             lap("folds")
+            gates = cache_pregate.errors(plan, trained, context.seed, context.progress)
+            lap("error_rates")
             cells += cache_measures.scheduled(plan, trained, context.seed, context.progress)
             lap("schedulers")
             if plan.device == "cpu":
@@ -105,19 +114,20 @@ class ExpertCache:
                 runs = cache_runtime.on_gpu(plan, trained, context.seed, context.progress)
             lap("two_tiers")
         context.progress("drawing", 0.97)
-        figures = cache_figures.draw(points, runs, context.out)
-        rows = [p.row() for p in points]
-        (context.out / "sweep.json").write_text(json.dumps(rows, indent=0, sort_keys=True), encoding="utf-8")
+        figures = cache_figures.draw(points, gates, runs, context.out)
+        sealed = cache_grid.write(points, context.out)
         lap("figures")
         measurements = (
+            *cache_grid.digest(points),
             *cache_measures.as_measurements(cells),
             *cache_measures.recalls(trained),
+            *cache_pregate.measurements(gates),
             *cache_measures.trade_offs(points),
             *cache_runtime.measurements(runs, repeats=plan.runtime_repeats),
         )
         context.progress("done", 1.0)
         return Outcome(
-            spec=_spec(plan, trained, runs),
+            spec={**_spec(plan, trained, runs), "table": sealed},
             seeds=(context.seed,),
             measurements=measurements,
             figures=figures,
