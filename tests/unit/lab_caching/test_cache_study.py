@@ -18,7 +18,7 @@ from sovereign.lab.caching import events as ev  # noqa: E402
 from sovereign.lab.caching import forecast as fc  # noqa: E402
 from sovereign.lab.caching import policies, predictors, sweep, synthetic  # noqa: E402
 from sovereign.lab.model import ModelConfig  # noqa: E402
-from sovereign.lab.studies import cache_setup  # noqa: E402
+from sovereign.lab.studies import cache_grid, cache_setup  # noqa: E402
 from sovereign.lab.trace import RoutingTrace, make_meta  # noqa: E402
 from sovereign.records import GateVerdict, TrialState  # noqa: E402
 
@@ -255,6 +255,18 @@ def test_the_study_judges_every_statement_and_repeats_itself(tmp_path: Path) -> 
     assert trial.figures
     for name in trial.figures:
         assert (folder / name).stat().st_size > 5_000
+    rows = cache_grid.read(folder, trial)
+    every = {
+        (w, p, f, b, x)
+        for w in ("trained", "olmoe")
+        for p in policies.POLICIES
+        for f in (0.25, 0.5)
+        for b in (1, 8)
+        for x in (6.0, 25.0, 100.0)
+    }
+    assert {(r["workload"], r["policy"], r["resident"], r["batch"], r["gb_per_s"]) for r in rows} == every
+    digest = [m for m in trial.measurements if m.name.startswith("grid.")]
+    assert len(digest) == 2 * 2 * 3 * 3  # workloads, batches, links; two sizes and one time
     equal = next(s for s in trial.statements if s.prediction and s.prediction.statistic == "runtime.bit_equal")
     assert equal.verdict is GateVerdict.VERIFIED
     again = studies.execute("expert_cache", preset="smoke", factors=TINY, out=tmp_path / "b")

@@ -99,6 +99,16 @@ def _legend(figure: Any, axes: Any, columns: int = 4) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
+def _plain(*logarithmic: Any) -> None:
+    """1, 2, 5, 10 instead of powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    for axis in logarithmic:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+        axis.set_minor_locator(NullLocator())
+
+
 def by_size(points: Sequence[sweep.Point], path: Path, whose: str = "") -> None:
     """Hits above, bytes below, over the share of experts resident; batch 1 and 8."""
     link = sweep.DECLARED.bandwidth
@@ -128,6 +138,7 @@ def by_link(points: Sequence[sweep.Point], path: Path) -> None:
                 axes[column].axhline(1e3 * (flat[0].outcome.tpot_s or 0.0), color=INK, linestyle=":", linewidth=1, label="all resident")
             axes[column].set_xscale("log")
             axes[column].set_yscale("log")
+            _plain(axes[column].xaxis, axes[column].yaxis)
             axes[column].set_title(f"Batch {batch}, 25 % resident (modelled)")
             axes[column].set_xlabel("link, GB/s")
         axes[0].set_ylabel("TPOT, ms")
@@ -153,6 +164,7 @@ def gap(points: Sequence[sweep.Point], path: Path) -> None:
                 )
             axes[column].axhline(1.0, color=INK, linestyle="--", linewidth=1)
             axes[column].set_yscale("log")
+            _plain(axes[column].yaxis)
             axes[column].set_title(f"Batch {batch} (modelled)")
             axes[column].set_xlabel("experts resident, % of all")
         axes[0].set_ylabel("bytes copied / Belady's")
@@ -176,6 +188,7 @@ def pareto(points: Sequence[sweep.Point], path: Path) -> None:
                             p.outcome.peak_bytes / 1e9, 1e3 * (p.outcome.tpot_s or 0.0), mark, color=INK, markersize=6, label=name
                         )
             axes[column].set_yscale("log")
+            _plain(axes[column].yaxis)
             axes[column].set_title(f"Batch {batch}, {link / 1e9:g} GB/s (modelled)")
             axes[column].set_xlabel("peak expert memory, GB")
         axes[0].set_ylabel("TPOT, ms")
@@ -197,6 +210,7 @@ def by_batch(points: Sequence[sweep.Point], path: Path) -> None:
         for one in axes:
             one.set_xticks(sizes, [str(s) for s in sizes])
         axes[1].set_yscale("log")
+        _plain(axes[1].yaxis)
         axes[0].set_ylabel("needed experts resident, %")
         axes[1].set_ylabel("tokens per second (modelled)")
         axes[0].set_title("25 % of the experts resident")
@@ -247,10 +261,12 @@ def winners(points: Sequence[sweep.Point], path: Path) -> None:
                 here.tick_params(length=0)
                 for spine in here.spines.values():
                     spine.set_visible(False)
-                said = "least memory in time" if fraction is None else f"fastest at {fraction:.0%}"
-                here.set_title(f"{whose}:\n{said}" if column == 0 else f"\n{said}")
+                said = "Least resident, in time" if fraction is None else f"Fastest at {100 * fraction:.0f} %, over LRU"
+                here.set_title(f"{whose}\n{said}" if column == 0 else f"\n{said}")
                 if row == len(works) - 1:
-                    here.set_xlabel("link, GB/s")
+                    here.set_xlabel(
+                        ("link, GB/s", "link, GB/s\n≈ another policy within 2 %", "link, GB/s\nin time: 1.5 x all-resident's TPOT")[column]
+                    )
             axes[row][0].set_ylabel("batch")
 
 
@@ -277,8 +293,6 @@ def _title(text: str) -> str:
 
 def measured(runs: Runs, path: Path) -> None:
     """Predicted against measured TPOT of every two-tier run, with the 15 % band."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
     marks = ("o", "s", "^", "D")
     with canvas(path, 5.6, 5.0) as (figure, axes):
         values: list[float] = []
@@ -302,10 +316,7 @@ def measured(runs: Runs, path: Path) -> None:
         axes.set_yscale("log")
         axes.set_xlim(low, high)
         axes.set_ylim(low, high)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-            axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-            axis.set_minor_locator(NullLocator())
+        _plain(axes.xaxis, axes.yaxis)
         tiers = ", ".join(f"{m} {t}" for m, t in zip(("circle", "square", "triangle", "diamond"), sorted({k[0] for k in runs.measured})))
         axes.set_title(f"Two tiers: predicted and measured TPOT\n{tiers}; band: 15 %")
         axes.set_xlabel("measured TPOT, ms (this machine)")

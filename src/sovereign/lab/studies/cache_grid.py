@@ -47,7 +47,7 @@ def full(plan: Plan, trained: Trained, seed: int, progress: Progress) -> list[sw
         for work, few in ((trained.work, plan.grid_requests), (olmoe, plan.grid_olmoe)):
             part = replayed(work, batch, few)
             points += sweep.evaluate(part, ALL, fractions=plan.fractions, batches=[batch], bandwidths=links)
-            if work is trained.work and batch in PICTURED:
+            if more and work is trained.work and batch in PICTURED:
                 points += sweep.evaluate(part, OVER_LINKS, fractions=(0.25,), batches=[batch], bandwidths=more)
     return points
 
