@@ -77,39 +77,50 @@ def unite(events: Events, forecast: Forecast) -> Sets:
     return Sets(flat[ranked].astype(np.int32), offsets.astype(np.int64))
 
 
-LEARNING, MEMORY, RECENT = 0.1, 0.98, 0.3  # of the trust below: weight of a nat, what stays of old losses per step, of the running rate
+LEARNING, MEMORY = 0.1, 0.98  # of the trust below: weight of a nat, what stays of old gains per step
+RATES = ((0.3, 0.7), (0.1, 1.0), (0.03, 1.0))  # running rates of use: (weight of the present step, share of the rate against popularity)
+SURE = 1e-3  # no share is taken for less, or for more than one minus it
 
 
 def outlook(
     events: Events, forecast: Forecast, popularity: NDArray[np.float64] | None, *, dual: bool = False
 ) -> NDArray[np.float32] | None:
-    """Per step, the share of later steps expected to use each expert (S, L*E): that any request of the batch does. None where none was made.
+    """Per step, the share of later steps expected to use each expert (S, L*E): that any request of the batch does. None where the predictor made no
+    outlook.
 
-    A mixture of the predictor's outlook and of a running rate of use (7 : 3 with popularity where it is known), each weighed by how well it foretold
-    the steps before: a predictor from another domain loses its say while it errs. Nothing later than a step enters its row.
-    dual: the step after this one is another batch's, whose own outlook was made one step ago; each serves half of the steps to come.
+    A mixture of the predictor's outlook and of running rates of use, from a quick one (mixed with popularity where that is known) to a slow one, each
+    weighed by how well it foretold the steps before: a predictor from another domain loses its say while it errs. Nothing later than a step enters its
+    row. dual: the step after this one is another batch's, whose own outlook was made one step ago; each serves half of the steps to come.
     """
     if forecast.outlook is None:
         return None
-    stays = np.log1p(-np.clip(forecast.outlook[events.rows].reshape(len(events.rows), -1).astype(np.float64), 0.0, 0.999))
-    said = 1.0 - np.exp(np.add.reduceat(stays, events.row_offsets[:-1], axis=0))
-    if dual:
-        said[1:] = (said[1:] + said[:-1]) / 2
+    said = _of_batch(events, forecast.outlook, dual=dual)
     width = events.layers * events.experts
     base = np.full(width, 1.0 / events.experts) if popularity is None else popularity
     used = np.zeros((events.steps, width))
     used[np.repeat(events.step, events.need()), events.ids] = 1.0
-    rate, lead, out = base.copy(), 0.0, np.empty_like(said)
+    rates = [base.copy() for _ in RATES]
+    gains = np.zeros(1 + len(RATES))
+    out = np.empty((events.steps, width), np.float32)
     for s in range(events.steps):
-        plain = np.clip(0.7 * rate + 0.3 * base, 1e-3, 1 - 1e-3)
-        trust = 1.0 / (1.0 + np.exp(-np.clip(LEARNING * lead, -30.0, 30.0)))
-        out[s] = trust * said[s] + (1.0 - trust) * plain
+        guesses = np.stack([said[s], *(share * rate + (1.0 - share) * base for rate, (_, share) in zip(rates, RATES, strict=True))])
+        trust = np.exp(np.clip(LEARNING * (gains - gains.max()), -30.0, 0.0))
+        out[s] = (trust / trust.sum()) @ guesses
         if s + 1 < events.steps and not events.prefill[s + 1]:
-            guess, hit = np.clip(said[s], 1e-3, 1 - 1e-3), used[s + 1]
-            gain = hit * np.log(guess / plain) + (1.0 - hit) * np.log((1.0 - guess) / (1.0 - plain))
-            lead = MEMORY * lead + float(gain.sum()) / events.layers
-        rate = (1.0 - RECENT) * rate + RECENT * used[s]
-    return out.astype(np.float32)
+            held = np.clip(guesses, SURE, 1.0 - SURE)
+            gains = MEMORY * gains + np.log(np.where(used[s + 1] > 0.0, held, 1.0 - held)).sum(1) / events.layers
+        for rate, (recent, _) in zip(rates, RATES, strict=True):
+            rate += recent * (used[s] - rate)
+    return out
+
+
+def _of_batch(events: Events, of_rows: NDArray[np.floating[Any]], *, dual: bool) -> NDArray[np.float64]:
+    """The rows' outlooks as their step's: the share of later steps in which at least one of them uses an expert (S, L*E)."""
+    stays = np.log1p(-np.clip(of_rows[events.rows].reshape(len(events.rows), -1).astype(np.float64), 0.0, 0.999))
+    said: NDArray[np.float64] = 1.0 - np.exp(np.add.reduceat(stays, events.row_offsets[:-1], axis=0))
+    if dual:
+        said[1:] = (said[1:] + said[:-1]) / 2
+    return said
 
 
 def truth(events: Events) -> Sets:

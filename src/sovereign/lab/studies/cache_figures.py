@@ -52,7 +52,7 @@ def draw(points: Sequence[sweep.Point], gates: Sequence[cache_pregate.Sweep], ru
     trained = [p for p in points if p.workload == "trained"]
     olmoe = [p for p in points if p.workload == "olmoe"]
     by_size(trained, out / "cache_size")
-    by_size(olmoe, out / "cache_size_olmoe", "synthetic OLMoE, ")
+    by_size(olmoe, out / "cache_size_olmoe", "Synthetic OLMoE\n")
     by_link(trained, out / "link")
     gap(trained, out / "belady_gap")
     pareto(trained, out / "pareto")
@@ -118,7 +118,7 @@ def by_size(points: Sequence[sweep.Point], path: Path, whose: str = "") -> None:
             for policy in CURVES:
                 _curve(axes[0][column], here, policy, lambda p: 100 * p.fraction, lambda p: 100 * p.outcome.hit_ratio)
                 _curve(axes[1][column], here, policy, lambda p: 100 * p.fraction, lambda p: (p.outcome.bytes_per_token or 0.0) / 1e9)
-            axes[0][column].set_title(_title(f"{whose}batch {batch}, {link / 1e9:g} GB/s (modelled)"))
+            axes[0][column].set_title(f"{whose}Batch {batch}, {link / 1e9:g} GB/s (modelled)")
             axes[1][column].set_xlabel("experts resident, % of all")
             axes[0][column].set_ylim(top=101)
         axes[0][0].set_ylabel("needed experts resident, %")
@@ -285,10 +285,6 @@ def _cell(axes: Any, x: int, y: int, best: cache_grid.Winner | None, cell: Seque
         words = f"{name}\n{(lru or float('nan')) / (best.outcome.tpot_s or float('nan')):.2f}x"
     axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, color=LOOK.get(best.policy, ("", FAINT, ""))[1], alpha=0.28, linewidth=0))
     axes.text(x, y, words, ha="center", va="center", fontsize=7, color=INK, linespacing=1.15)
-
-
-def _title(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def measured(runs: Runs, path: Path) -> None:

@@ -153,11 +153,11 @@ def draw(sweeps: Sequence[Sweep], path: Path) -> None:
                 x = [100 * r for r in RATES]
                 low, high = _band(s.speed)
                 here.fill_between(x, low, high, color=colours[s.fraction], alpha=0.18, linewidth=0)
-                label = f"oracle with errors, {s.fraction:.0%} resident"
+                label = f"oracle with errors, {100 * s.fraction:.0f} % resident"
                 here.plot(x, s.speed.mean(0), color=colours[s.fraction], marker="o", markersize=3.5, linewidth=1.6, label=label)
                 here.plot(
                     100 * s.probe_error.mean(), s.probe[:, 0].mean(), "D", color=colours[s.fraction], markeredgecolor=INK, markersize=7, zorder=4,
-                    label=f"learned probe, {s.fraction:.0%} resident",
+                    label=f"learned probe, {100 * s.fraction:.0f} % resident",
                 )  # fmt: skip
             here.axhline(1.0, color=INK, linestyle="--", linewidth=1, label="LRU per layer")
             here.set_title(f"Batch {batch}, 25 GB/s (modelled)")

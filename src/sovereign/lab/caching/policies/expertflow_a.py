@@ -3,7 +3,7 @@
 Claim: one forward prediction fills a small cache with what comes, in the order it comes. Source: arXiv 2410.17954 section 3 (routing path
 predictor, predictive locality-aware expert caching, real-time correction, dual-batch pipeline). Setup: predicted experts are fetched nearest
 layer first; slots of finished layers are free for later ones, kept by expected time of next use: from the predictor's outlook, mixed
-with a running rate of use and popularity on other requests by how well each foretold the steps before (ours; the paper leaves retention open).
+with running rates of use by how well each foretold the steps before (forecast.outlook; ours, the paper leaves retention open).
 What the next token will need is fetched only where it is more likely than not. With `dual` two batches take turns and the predictor runs behind the
 other batch, else its time is exposed. Falsified if: with a perfect predictor it has fewer hits than LRU at equal slots.
 """
