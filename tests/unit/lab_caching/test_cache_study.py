@@ -121,6 +121,18 @@ def test_an_outlook_that_errs_loses_its_say_and_uses_no_later_step() -> None:
     assert fc.outlook(events, fc.Forecast("path", good.ids), popularity) is None
 
 
+def test_two_uses_of_a_stranger_do_not_outweigh_thirty_of_a_regular() -> None:
+    """Where the outlook errs the running rates speak, and a quick one alone would keep the stranger (0.3 twice gives 0.51 against 0.49)."""
+    first = np.repeat([0, 3], [30, 3])
+    routes = ev.Routes(first[:, None, None].astype(np.int16), np.zeros(33, np.int64), np.arange(33), np.arange(33) > 0, 4)
+    wrong = np.full((33, 1, 4), 0.5, np.float32)
+    wrong[:, 0, 0], wrong[:, 0, 3] = 0.02, 0.95
+    found = fc.outlook(ev.to_events(routes, batch=1), fc.Forecast("path", routes.experts, outlook=wrong), np.full(4, 0.25))
+    assert found is not None
+    assert found[32, 0] > found[32, 3]
+    assert np.all((found > 0.0) & (found < 1.0))
+
+
 def test_predictors_refuse_what_they_cannot_learn_from() -> None:
     bare = ev.Routes(**{**lexical(4, 0).__dict__, "tokens": None})
     with pytest.raises(LabInput, match="no token ids"):

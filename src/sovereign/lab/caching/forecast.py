@@ -105,7 +105,7 @@ def outlook(
     for s in range(events.steps):
         guesses = np.stack([said[s], *(share * rate + (1.0 - share) * base for rate, (_, share) in zip(rates, RATES, strict=True))])
         trust = np.exp(np.clip(LEARNING * (gains - gains.max()), -30.0, 0.0))
-        out[s] = (trust / trust.sum()) @ guesses
+        out[s] = ((trust / trust.sum())[:, None] * guesses).sum(0)
         if s + 1 < events.steps and not events.prefill[s + 1]:
             held = np.clip(guesses, SURE, 1.0 - SURE)
             gains = MEMORY * gains + np.log(np.where(used[s + 1] > 0.0, held, 1.0 - held)).sum(1) / events.layers
