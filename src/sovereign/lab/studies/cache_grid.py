@@ -44,19 +44,17 @@ def full(plan: Plan, trained: Trained, seed: int, progress: Progress) -> list[sw
     points: list[sweep.Point] = []
     for index, batch in enumerate(plan.batches):
         progress(f"grid, batch {batch}", 0.62 + 0.1 * index / len(plan.batches))
-        for work, few in ((trained.work, plan.grid_requests), (olmoe, plan.grid_olmoe)):
-            part = replayed(work, batch, few)
+        for work, few in ((trained.work, plan.grid_requests if batch < 8 else plan.grid_wide), (olmoe, plan.grid_olmoe)):
+            part = first(work, max(few, batch))
             points += sweep.evaluate(part, ALL, fractions=plan.fractions, batches=[batch], bandwidths=links)
             if more and work is trained.work and batch in PICTURED:
                 points += sweep.evaluate(part, OVER_LINKS, fractions=(0.25,), batches=[batch], bandwidths=more)
     return points
 
 
-def replayed(work: sweep.Workload, batch: int, few: int) -> sweep.Workload:
-    """The requests behind a cell: all from batch 8 on, else `few`, as small batches take many steps; every policy of the cell sees the same ones."""
-    held = np.unique(work.routes.request)
-    count = len(held) if batch >= 8 and work.name == "trained" else max(few, batch)
-    return work.part(held[:count].tolist())
+def first(work: sweep.Workload, count: int) -> sweep.Workload:
+    """The first `count` requests, or all where there are fewer; every policy of a cell sees the same ones."""
+    return work.part(np.unique(work.routes.request)[:count].tolist())
 
 
 # --- the table ---

@@ -51,7 +51,8 @@ class Plan:
     batches: tuple[int, ...]
     bandwidths: tuple[float, ...]  # GB/s
     grid_links: tuple[float, ...] = (6.0, 25.0, 100.0)  # GB/s of the full grid: a slow, the declared and a fast link
-    grid_requests: int = 32  # held-out requests behind the grid's batches below 8; from 8 on all of them
+    grid_requests: int = 32  # held-out requests behind the grid's batches below 8, whose steps are many
+    grid_wide: int = 96  # and from 8 on
     grid_olmoe: int = 8  # synthetic requests behind the grid's batches up to 8
     grid_new: int = 16  # their decode tokens
     runtime_layers: int = 3
@@ -82,7 +83,7 @@ PRESETS: dict[str, Plan] = {
     ),
     "gpu": Plan(
         300, 12, 64, 8, 1024, 1024, 4096, 1500, 48, 12, 32, 65, 300, 4, 32, 32, (0.125, 0.25, 0.5, 0.75, 1.0), (1, 8, 32),
-        (6.0, 25.0, 50.0, 100.0), runtime_new=64, runtime_repeats=3, runtime_batches=(1, 8), grid_requests=6, batch=32, seq=256, device="cuda",
+        (6.0, 25.0, 50.0, 100.0), runtime_new=64, runtime_repeats=3, runtime_batches=(1, 8), grid_requests=6, grid_wide=32, batch=32, seq=256, device="cuda",
     ),
 }  # fmt: skip
 _TEXT = ("device", "marginals", "domain")
