@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +24,7 @@ from sovereign.records import Measurement, Trial
 
 ALL = tuple(policies.POLICIES)
 FILE = "sweep.json"
+WORKERS = 2  # threads; presets are planned for two cores
 COLUMNS = (
     "workload", "policy", "resident", "batch", "gb_per_s", "hit_percent", "late_percent", "mb_per_token", "ttft_ms", "tpot_ms", "peak_gb",
 )  # fmt: skip
@@ -38,17 +41,25 @@ CLOSE = 1.02  # a runner-up within 2 % is named as one that this replay does not
 def full(plan: Plan, trained: Trained, seed: int, progress: Progress) -> list[sweep.Point]:
     """Every policy on the trained model's held-out requests and on synthetic OLMoE routes, over sizes, batches and three links; and, for the figure over
     the link, more links at a quarter of the experts on the trained model's routes."""
-    olmoe = make_synthetic(synthetic.OLMOE, plan, 7000 + seed, requests=max(plan.grid_olmoe, *plan.batches), new=plan.grid_new)
+    most = max(plan.grid_olmoe, plan.grid_olmoe_wide, *plan.batches)
+    olmoe = make_synthetic(synthetic.OLMOE, plan, 7000 + seed, requests=most, new=plan.grid_new)
     links = list(dict.fromkeys((*[b * 1e9 for b in plan.grid_links], sweep.DECLARED.bandwidth)))
     more = [b * 1e9 for b in plan.bandwidths if b * 1e9 not in links]
-    points: list[sweep.Point] = []
-    for index, batch in enumerate(plan.batches):
-        progress(f"grid, batch {batch}", 0.62 + 0.1 * index / len(plan.batches))
-        for work, few in ((trained.work, plan.grid_requests if batch < 8 else plan.grid_wide), (olmoe, plan.grid_olmoe)):
-            part = first(work, max(few, batch))
-            points += sweep.evaluate(part, ALL, fractions=plan.fractions, batches=[batch], bandwidths=links)
+    jobs: list[Callable[[], list[sweep.Point]]] = []
+    for batch in plan.batches:
+        few = (plan.grid_requests, plan.grid_olmoe) if batch < 8 else (plan.grid_wide, plan.grid_olmoe_wide)
+        for work, count in zip((trained.work, olmoe), few, strict=True):
+            part = first(work, max(count, batch))
+            for fraction in plan.fractions:
+                jobs.append(partial(sweep.evaluate, part, ALL, fractions=[fraction], batches=[batch], bandwidths=links))
             if more and work is trained.work and batch in PICTURED:
-                points += sweep.evaluate(part, OVER_LINKS, fractions=(0.25,), batches=[batch], bandwidths=more)
+                jobs.append(partial(sweep.evaluate, part, OVER_LINKS, fractions=(0.25,), batches=[batch], bandwidths=more))
+    points: list[sweep.Point] = []
+    # the compiled loops hold no lock; results come in the order of the jobs, so the table does not depend on the threads
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for index, found in enumerate(pool.map(lambda job: job(), jobs)):
+            progress(f"grid, {index + 1} of {len(jobs)} settings", 0.62 + 0.1 * index / len(jobs))
+            points += found
     return points
 
 

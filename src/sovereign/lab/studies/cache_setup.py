@@ -53,7 +53,8 @@ class Plan:
     grid_links: tuple[float, ...] = (6.0, 25.0, 100.0)  # GB/s of the full grid: a slow, the declared and a fast link
     grid_requests: int = 32  # held-out requests behind the grid's batches below 8, whose steps are many
     grid_wide: int = 96  # and from 8 on
-    grid_olmoe: int = 8  # synthetic requests behind the grid's batches up to 8
+    grid_olmoe: int = 12  # synthetic requests behind the grid's batches below 8
+    grid_olmoe_wide: int = 64  # and from 8 on: enough that the first load of every expert is a small part of what a cell copies
     grid_new: int = 16  # their decode tokens
     runtime_layers: int = 3
     runtime_width: int = 256
@@ -74,7 +75,8 @@ class Plan:
 PRESETS: dict[str, Plan] = {
     "smoke": Plan(
         30, 4, 16, 4, 96, 48, 512, 60, 12, 8, 24, 25, 60, 4, 8, 16, (0.125, 0.25, 0.5, 1.0), (1, 8), (6.0, 25.0, 100.0),
-        batch=8, runtime_new=12, runtime_repeats=2, runtime_batches=(1,), runtime_fractions=(0.25,), grid_requests=4, grid_olmoe=2, grid_new=4,
+        batch=8, runtime_new=12, runtime_repeats=2, runtime_batches=(1,), runtime_fractions=(0.25,),
+        grid_requests=4, grid_olmoe=2, grid_olmoe_wide=8, grid_new=4,
     ),
     "standard": Plan(
         200, 8, 32, 4, 128, 64, 1024, 600, 96, 24, 24, 49, 400, 6, 32, 32, (0.125, 0.25, 0.375, 0.5, 0.75, 1.0), (1, 2, 4, 8, 16, 32),
