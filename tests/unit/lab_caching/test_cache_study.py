@@ -112,13 +112,17 @@ def test_an_outlook_that_errs_loses_its_say_and_uses_no_later_step() -> None:
     _, bad, _ = outlook_case(False)
     popularity = np.full(4, 0.5)
     kept, lost = (fc.outlook(events, f, popularity) for f in (good, bad))
-    assert kept is not None and lost is not None
     assert kept[18, 0] > 0.9 and kept[30, 2] > 0.9
     assert lost[18, 0] > 0.8  # the running rate speaks instead
     cut = ev.to_events(ev.Routes(*[x[:25] for x in (good.ids, np.zeros(40, np.int64), np.arange(40), np.arange(40) > 0)], 4), batch=1)
     early = fc.outlook(cut, good.rows(np.arange(40) < 25), popularity)
-    assert early is not None and np.array_equal(early, kept[:25])
-    assert fc.outlook(events, fc.Forecast("path", good.ids), popularity) is None
+    assert np.array_equal(early, kept[:25])
+    bare = fc.outlook(
+        events, fc.Forecast("path", good.ids), popularity
+    )  # no outlook: the running rates alone, this step's prediction counted
+    assert bare[18, 0] > 0.8 > bare[18, 2] and bare[39, 2] > 0.8
+    wrong = fc.outlook(events, fc.Forecast("path", (good.ids + 2) % 4), popularity)
+    assert bare[18, 0] > wrong[18, 0]
 
 
 def test_two_uses_of_a_stranger_do_not_outweigh_thirty_of_a_regular() -> None:
@@ -128,7 +132,6 @@ def test_two_uses_of_a_stranger_do_not_outweigh_thirty_of_a_regular() -> None:
     wrong = np.full((33, 1, 4), 0.5, np.float32)
     wrong[:, 0, 0], wrong[:, 0, 3] = 0.02, 0.95
     found = fc.outlook(ev.to_events(routes, batch=1), fc.Forecast("path", routes.experts, outlook=wrong), np.full(4, 0.25))
-    assert found is not None
     assert found[32, 0] > found[32, 3]
     assert np.all((found > 0.0) & (found < 1.0))
 

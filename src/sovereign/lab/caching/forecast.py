@@ -83,27 +83,31 @@ SURE = 1e-3  # no share is taken for less, or for more than one minus it
 
 
 def outlook(
-    events: Events, forecast: Forecast, popularity: NDArray[np.float64] | None, *, dual: bool = False
-) -> NDArray[np.float32] | None:
-    """Per step, the share of later steps expected to use each expert (S, L*E): that any request of the batch does. None where the predictor made no
-    outlook.
+    events: Events, forecast: Forecast, popularity: NDArray[np.float64] | None, *, sets: Sets | None = None, dual: bool = False
+) -> NDArray[np.float32]:
+    """Per step, the share of later steps expected to use each expert (S, L*E): that any request of the batch does.
 
-    A mixture of the predictor's outlook and of running rates of use, from a quick one (mixed with popularity where that is known) to a slow one, each
-    weighed by how well it foretold the steps before: a predictor from another domain loses its say while it errs. Nothing later than a step enters its
-    row. dual: the step after this one is another batch's, whose own outlook was made one step ago; each serves half of the steps to come.
+    A mixture of the predictor's outlook, where it made one, and of running rates of use, from a quick one (mixed with popularity where that is known) to
+    a slow one, each weighed by how well it foretold the steps before: a predictor from another domain loses its say while it errs. The rates count the
+    step that begins by what is predicted for it (`sets`, unite of the forecast), and by what it really used once it is over. Nothing later than a step
+    enters its row. dual: the step after this one is another batch's, whose own outlook was made one step ago; each serves half of the steps to come.
     """
-    if forecast.outlook is None:
-        return None
-    said = _of_batch(events, forecast.outlook, dual=dual)
     width = events.layers * events.experts
     base = np.full(width, 1.0 / events.experts) if popularity is None else popularity
-    used = np.zeros((events.steps, width))
+    used, predicted = np.zeros((events.steps, width)), np.zeros((events.steps, width), bool)
     used[np.repeat(events.step, events.need()), events.ids] = 1.0
+    sets = unite(events, forecast) if sets is None else sets
+    predicted[np.repeat(events.step, np.diff(sets.offsets)), sets.ids] = True
+    said = None if forecast.outlook is None else _of_batch(events, forecast.outlook, dual=dual)
+    voices = len(RATES) + (said is not None)
     rates = [base.copy() for _ in RATES]
-    gains = np.zeros(1 + len(RATES))
+    gains, guesses = np.zeros(voices), np.empty((voices, width))
     out = np.empty((events.steps, width), np.float32)
     for s in range(events.steps):
-        guesses = np.stack([said[s], *(share * rate + (1.0 - share) * base for rate, (_, share) in zip(rates, RATES, strict=True))])
+        for i, (recent, share) in enumerate(RATES):
+            guesses[i] = share * (rates[i] + recent * (predicted[s] - rates[i])) + (1.0 - share) * base
+        if said is not None:
+            guesses[-1] = said[s]
         trust = np.exp(np.clip(LEARNING * (gains - gains.max()), -30.0, 0.0))
         out[s] = ((trust / trust.sum())[:, None] * guesses).sum(0)
         if s + 1 < events.steps and not events.prefill[s + 1]:

@@ -29,8 +29,6 @@ KEYS = {
 LRU, LFU, LFRU, STATIC, BELADY, EXPECTED, STALE, FIFO = range(8)
 HITS, LATE, MISSES, DEMAND, PREFETCH, WASTED, BYPASSED, PEAK, STREAMED, HORIZON = range(10)
 FAR = 1 << 60
-FORGET = 0.3  # weight of the present step in an expert's running rate of use; ours, like TRUST chosen on synthetic OLMoE routes and a small model
-TRUST = 0.7  # of the running rate, against popularity on other requests
 RATE_FLOOR = 1e-4
 
 
@@ -78,9 +76,9 @@ class Trace(NamedTuple):
 
 class State(NamedTuple):
     """The fast tier. where: slot of each expert or -1; ready: when its copy is complete; needed: stamp of the last event that needs it;
-    rate, seen: running share of steps that use an expert, and when it was brought up to date; share: what a predictor says of that share, -1 where
-    none does; flag, aim: fetched ahead and unused, for which event; following: its true next event (oracles); lists, counts, listed, valid: what is
-    predicted for each layer of this step and the next (by parity); queues: of S3-FIFO and ARC."""
+    share: the share of later steps expected to use an expert (the running step's outlook, or popularity); flag, aim: fetched ahead and unused, for
+    which event; following: its true next event (oracles); lists, counts, listed, valid: what is predicted for each layer of this step and the next
+    (by parity); queues: of S3-FIFO and ARC."""
 
     slots: NDArray[np.int32]
     used: NDArray[np.int64]
@@ -93,9 +91,6 @@ class State(NamedTuple):
     flag: NDArray[np.int8]
     aim: NDArray[np.int64]
     following: NDArray[np.int64]
-    weights: NDArray[np.float64]
-    rate: NDArray[np.float64]
-    seen: NDArray[np.int64]
     share: NDArray[np.float32]
     lists: NDArray[np.int32]
     counts: NDArray[np.int64]
@@ -121,10 +116,7 @@ def fresh(rules: Rules, events: int, weights: NDArray[np.float64]) -> State:
         flag=np.zeros(total, np.int8),
         aim=np.zeros(total, np.int64),
         following=np.full(total, events, np.int64),
-        weights=weights,
-        rate=weights.copy(),
-        seen=np.zeros(total, np.int64),
-        share=np.full(total, -1.0, np.float32),
+        share=weights.astype(np.float32),
         lists=np.zeros((2, rules.layers, rules.experts), np.int32),
         counts=np.zeros((2, rules.layers), np.int64),
         listed=np.zeros((2, total), np.int8),
@@ -150,9 +142,9 @@ def wanted_at(e, now, layers, experts, valid, listed):  # type: ignore[no-untype
 
 
 @inlined
-def expected(e, now, layers, experts, rate, seen, valid, weights, share):  # type: ignore[no-untyped-def]
+def expected(e, now, layers, experts, valid, share):  # type: ignore[no-untyped-def]
     """Events until `e`, which no prediction names, is expected to be used: layers to its next turn that is not ruled out by a
-    prediction, then a step for each that its expected share of use (an outlook where there is one, else a running rate) lets pass."""
+    prediction, then a step for each that its expected share of use lets pass."""
     layer = e // experts
     step = now // layers
     target = step * layers + layer
@@ -161,16 +153,11 @@ def expected(e, now, layers, experts, rate, seen, valid, weights, share):  # typ
         target += layers
     if valid[step & 1, layer] == step:
         target += layers  # its layer has a prediction for that turn, and it is not in it
-    if share[e] >= 0.0:
-        used = share[e]
-    else:
-        recent = rate[e] * (1.0 - FORGET) ** (now // layers - seen[e])
-        used = TRUST * recent + (1.0 - TRUST) * weights[e]
-    return target - now + layers * (1.0 / max(used, RATE_FLOOR) - 1.0)
+    return target - now + layers * (1.0 / max(share[e], RATE_FLOOR) - 1.0)
 
 
 @inlined
-def worth(e, now, mode, protect, layers, experts, key, order, following, flag, aim, rate, seen, valid, listed, weights, share):  # type: ignore[no-untyped-def]
+def worth(e, now, mode, protect, layers, experts, key, order, following, flag, aim, valid, listed, share):  # type: ignore[no-untyped-def]
     """High stays. Unpredicted experts by key; predicted ones above all of them, the nearest highest.
 
     Takes plain arrays and is inlined, since all residents are looked at whenever an event misses.
@@ -182,7 +169,7 @@ def worth(e, now, mode, protect, layers, experts, key, order, following, flag, a
         if target < FAR:
             return 1e15 - float(target)
     if mode == EXPECTED:
-        return -expected(e, now, layers, experts, rate, seen, valid, weights, share)
+        return -expected(e, now, layers, experts, valid, share)
     if mode == STALE and flag[e]:
         return key[e] + (1e12 if aim[e] >= now else -1e12)  # fetched ahead: fresh until its layer has passed, then the stalest
     if mode == FIFO:
@@ -194,8 +181,7 @@ def worth(e, now, mode, protect, layers, experts, key, order, following, flag, a
 def retention(e, now, ru, st):  # type: ignore[no-untyped-def]
     """`worth` of one expert."""
     return worth(
-        e, now, ru.mode, ru.protect, ru.layers, ru.experts, st.key, st.order, st.following, st.flag, st.aim, st.rate, st.seen, st.valid, st.listed,
-        st.weights, st.share,
+        e, now, ru.mode, ru.protect, ru.layers, ru.experts, st.key, st.order, st.following, st.flag, st.aim, st.valid, st.listed, st.share,
     )  # fmt: skip
 
 
@@ -204,17 +190,15 @@ def rescore(group, now, t, stamp, ru, st):  # type: ignore[no-untyped-def]
     """Scores every resident of a group at event `now`; the slot of one still arriving at time t is not free, so it counts as needed."""
     slots, score, needed, ready = st.slots[group], st.score, st.needed, st.ready
     mode, protect, layers, experts = ru.mode, ru.protect, ru.layers, ru.experts
-    key, order, following, flag, aim, rate, seen = st.key, st.order, st.following, st.flag, st.aim, st.rate, st.seen
-    valid, listed, weights, share = st.valid, st.listed, st.weights, st.share
+    key, order, following, flag, aim = st.key, st.order, st.following, st.flag, st.aim
+    valid, listed, share = st.valid, st.listed, st.share
     for k in range(st.used[group]):
         e = slots[k]
         if ready[e] > t and needed[e] != stamp:
             score[e] = 2e15
             needed[e] = stamp
         else:
-            score[e] = worth(
-                e, now, mode, protect, layers, experts, key, order, following, flag, aim, rate, seen, valid, listed, weights, share
-            )
+            score[e] = worth(e, now, mode, protect, layers, experts, key, order, following, flag, aim, valid, listed, share)
 
 
 @compiled
@@ -236,7 +220,7 @@ def prefetch_victim(group, target, first, start, stamp, ru, st):  # type: ignore
     """Whose slot a prefetch for `target` may take: nobody's that is needed now, still arriving, or wanted no later; -1 for none."""
     slots, needed, ready, following, valid, listed = st.slots[group], st.needed, st.ready, st.following, st.valid, st.listed
     mode, protect, layers, experts = ru.mode, ru.protect, ru.layers, ru.experts
-    key, rate, seen, flag, aim, weights, share = st.key, st.rate, st.seen, st.flag, st.aim, st.weights, st.share
+    key, flag, aim, share = st.key, st.flag, st.aim, st.share
     order = st.order
     best, low = -1, 0.0
     for k in range(st.used[group]):
@@ -256,13 +240,11 @@ def prefetch_victim(group, target, first, start, stamp, ru, st):  # type: ignore
             if wanted < FAR:
                 x = 1e15 - float(wanted)
             elif mode == EXPECTED:
-                x = -expected(v, first, layers, experts, rate, seen, valid, weights, share)
+                x = -expected(v, first, layers, experts, valid, share)
             elif mode <= STATIC:
                 x = key[v]
             else:
-                x = worth(
-                    v, first, mode, protect, layers, experts, key, order, following, flag, aim, rate, seen, valid, listed, weights, share
-                )
+                x = worth(v, first, mode, protect, layers, experts, key, order, following, flag, aim, valid, listed, share)
         if best < 0 or x < low or (x == low and v < best):
             best, low = v, x
     return best
@@ -343,13 +325,8 @@ def touch(e, a, i, n, ru, st, future):  # type: ignore[no-untyped-def]
         st.key[e] = now + (np.log1p(np.exp(st.key[e] - now)) if st.key[e] > 0.0 else 0.0) + 1e-9
     elif ru.mode == BELADY:
         st.following[e] = future[a]
-    elif ru.mode >= queues.S3FIFO:
-        if st.where[e] >= 0:
-            queues.noted(e, e // ru.experts if ru.groups > 1 else 0, ru.mode, st.queues)
-    elif ru.mode == EXPECTED:
-        step = i // ru.layers
-        st.rate[e] = st.rate[e] * (1.0 - FORGET) ** (step - st.seen[e]) + FORGET
-        st.seen[e] = step
+    elif ru.mode >= queues.S3FIFO and st.where[e] >= 0:
+        queues.noted(e, e // ru.experts if ru.groups > 1 else 0, ru.mode, st.queues)
 
 
 @compiled

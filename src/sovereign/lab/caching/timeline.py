@@ -79,8 +79,8 @@ class Strategy:
     """What a policy decides once it has seen the case; the replay, the time line and the runtime all obey it.
 
     key: order of eviction (lru, lfu, lfru, static, belady, expected, stale, fifo), or queues (s3fifo, arc). slots: per layer, or in all for scope "global".
-    weights (L*E,): popularity, for "static" and as a start for "expected". outlook (S, L*E): for "expected", the share of later steps that a
-    predictor expects to use each expert, known when a step begins. preload: ids resident before the first event.
+    weights (L*E,): popularity, for "static", and for "expected" without outlook. outlook (S, L*E): for "expected", the share of later steps
+    expected to use each expert, known when a step begins. preload: ids resident before the first event.
     issue: predictions are known at the "start" of their event or after its "gate". horizon: events ahead that may be fetched.
     adaptive: the horizon follows stalls and wasted copies (ExpertFlow B). load_all: a layer waits for all its experts (SE-MoE ring).
     predictor_s: seconds per step (S,); `pipelined` hides them behind the step before (dual batch). predictor_bytes: resident memory of it.
