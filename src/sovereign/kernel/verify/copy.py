@@ -70,6 +70,8 @@ def compare(claim: Scan, unit: Unit) -> Copy | None:
         return None
     if any(_other_form(theirs[i1:i2], mine[j1:j2]) for tag, i1, i2, j1, j2 in opcodes if tag == "replace"):
         return None  # "20 % faster" for "1.20 times as fast" has to be resolved
+    if _name_moved(opcodes, theirs, mine):
+        return None  # "Compared with B, A spends less" for "A spends less than B": who is held against whom has to be bound
     if _figure_moved(opcodes, theirs, mine):
         return None  # "reaches 92.5 % accuracy" for "reaches an accuracy of 92.5 % ± 6.1 %": what it belongs to has to be bound
     found: list[f.Finding] = []
@@ -111,6 +113,20 @@ def _other_form(old: list[Token], new: list[Token]) -> bool:
     if a is None or b is None or a.value is None or b.value is None:
         return False
     return _figure(a) != _figure(b) and agree(a.value, b.value) is Agreement.EQUAL
+
+
+_COMPARING = frozenset("compared relative than unlike against over versus".split())
+
+
+def _name_moved(opcodes: list[_Op], theirs: list[Token], mine: list[Token]) -> bool:
+    """A comparison that stands in another place: its name is left out in one place and put in at another, both beside a word that compares."""
+    gone = [theirs[op[1] : op[2]] for op in opcodes if op[0] in ("delete", "replace")]
+    new = [mine[op[3] : op[4]] for op in opcodes if op[0] in ("insert", "replace")]
+
+    def held(runs: list[list[Token]]) -> set[str]:
+        return {t.key for run in runs if any(w.low in _COMPARING for w in run) for t in run if t.kind == "n"}
+
+    return bool(held(gone) & held(new))
 
 
 def _moves(opcodes: list[_Op], theirs: list[Token], mine: list[Token]) -> tuple[list[_Op], int]:
