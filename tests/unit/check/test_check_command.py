@@ -43,12 +43,6 @@ def key() -> list[dict[str, Any]]:
 
 # --- the example ---
 
-# Wrong sentences that it calls UNRESOLVED (a person decides) instead of CONTRADICTED.
-STILL_OPEN = {
-    "On average, ExpertFlow has ten times the throughput of its baselines.",
-    "Unlike pruning, MC-SMoE leaves the outputs of the model unchanged.",
-}
-
 
 @pytest.mark.parametrize("name", ["manuscript.md", "manuscript.tex"])
 def test_the_sixteen_cited_sentences_are_the_claims(name: str, bodies: dict[str, Mapping[str, Any]], key: list[dict[str, Any]]) -> None:
@@ -64,9 +58,9 @@ def test_every_wrong_citation_is_found_and_no_true_one_accused(
 ) -> None:
     for claim, known in zip(bodies[name]["claims"], key, strict=True):
         if known["truth"]:
-            assert claim["verdict"] not in ACCUSED, claim["reason"]
+            assert claim["verdict"] == "SUPPORTED", claim["reason"]
         else:
-            assert claim["verdict"] in ACCUSED or (claim["verdict"] == "UNRESOLVED" and claim["text"] in STILL_OPEN), claim["reason"]
+            assert claim["verdict"] in ACCUSED, claim["reason"]
             assert claim["mend"]
 
 

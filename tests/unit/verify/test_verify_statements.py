@@ -80,3 +80,15 @@ def test_of_two_sentences_each_must_be_said() -> None:
     source = "LynxMoE reduces memory by 40 %. LynxMoE runs on one GPU."
     assert verdict("LynxMoE reduces memory by 40 %. LynxMoE runs on one GPU.", source) is S
     assert verdict("LynxMoE reduces memory by 40 %. It also doubles the context length.", source) is not S
+
+
+def test_a_maximum_is_not_an_average_wherever_the_source_gives_it() -> None:
+    source = "# OtterFlow\n\nWith a small cache the large model gains up to 9.99 times. This largest value is the origin of the statement up to 10 times."
+    assert verdict("On average, OtterFlow has ten times the throughput of its baselines.", source) is Q
+    assert verdict("On average, LynxFlow has ten times the throughput of its baselines.", source) is not Q
+
+
+def test_unchanged_is_denied_by_what_changes_the_same_thing() -> None:
+    source = "PumaMoE merges experts that the router treats alike. Merging changes the outputs of the model. Pruning changes the latency of the model."
+    assert verdict("Unlike pruning, PumaMoE leaves the outputs of the model unchanged.", source) is C
+    assert verdict("PumaMoE leaves the latency of the model unchanged.", source) is not C  # it is pruning that changes it

@@ -17,7 +17,7 @@ from sovereign.kernel.verify.statement import make_claim, not_checkable, split_c
 from sovereign.ports import Verifier
 from sovereign.records import Basis, Check, Claim, Document, Evidence, Judgement, Level, Ruling, Span, Stance, State, Verdict
 
-COMBINATION_VERSION = "combine/1"
+COMBINATION_VERSION = "combine/2"
 _BASE: tuple[Verifier, ...] = (SlotsVerifier(), LexicalVerifier(), SemanticVerifier())
 NEVER_DECIDES = frozenset({"lexical", "semantic", "legacy_tfidf"})
 # How far a verdict lifts a claim: the best one over all documents stands, so that one more source can only lift.

@@ -66,7 +66,8 @@ def examine(claim: Scan, unit: Unit) -> UnitRuling:
     value_findings, bound = f.values(aligned)
     side_findings = f.sides(aligned)
     found = [
-        *value_findings, *f.directions(aligned, bound), *f.negations(aligned), *f.opposites(aligned), *f.named(aligned), *side_findings,
+        *value_findings, *f.directions(aligned, bound), *f.negations(aligned), *f.untouched(aligned), *f.opposites(aligned), *f.named(aligned),
+        *side_findings,
         *f.subjects(aligned), *f.exchanged(aligned), *f.circumstances(aligned), *f.asides(aligned), *f.relative_clauses(aligned),
         *f.clauses(aligned), *f.attributes(aligned), *f.scope(aligned), *f.settings_dropped(aligned, bound), *f.hedges(aligned), *f.wording(aligned),
     ]  # fmt: skip
@@ -107,6 +108,8 @@ def decide(aligned: Aligned, found: list[f.Finding], bound: f.Bound) -> Verdict:
     against = [x for x in found if x.kind == f.CONTRADICTS]
     still_open = [x for x in found if x.kind == f.OPEN and x.slot != "wording"]
     unsaid = [x for x in found if x.slot == "wording"]
+    if any(x.note == f.SAME_OBJECT for x in against):
+        return Verdict.CONTRADICTED
     if against:
         elsewhere = any(x.slot == "subject" and x.kind == f.OPEN for x in found) and all(x.slot in _OF_A_SUBJECT for x in against)
         if elsewhere:  # what is said of another thing, or in another row, contradicts nothing

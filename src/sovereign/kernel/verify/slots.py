@@ -11,8 +11,8 @@ from sovereign.kernel.verify.select import ranked
 from sovereign.kernel.verify.statement import denied
 from sovereign.kernel.verify.tables import judge_tables
 from sovereign.kernel.verify.units import Unit, Units, units_of
-from sovereign.kernel.verify.values import Agreement, agree
-from sovereign.records import Claim, Document, Judgement, Span, Verdict
+from sovereign.kernel.verify.values import Agreement, agree, shown
+from sovereign.records import Claim, Document, Judgement, Relation, Span, Verdict
 
 CANDIDATES = 8  # units looked at per document
 
@@ -21,7 +21,7 @@ class SlotsVerifier:
     """Aligns a claim with the best units of a document and checks every slot against the same unit."""
 
     name = "slots"
-    version = "1"
+    version = "2"
 
     def judge(self, claim: Claim, document: Document) -> Judgement:
         """SUPPORTED, QUALIFIED, CONTRADICTED, UNRESOLVED (aligned, not provable) or NOT_FOUND; `slot` names what decided.
@@ -87,6 +87,8 @@ def best_unit(text: str, units: Units) -> UnitRuling | None:
         ]
         if pairs:
             return max(pairs, key=lambda r: (r.rank, -r.unit.start))
+    if best.verdict in (Verdict.UNRESOLVED, Verdict.NOT_FOUND) and (widened := _widened(plain, units)) is not None:
+        return widened
     if best.verdict is Verdict.CONTRADICTED:
         best = _settled(best, rulings, plain, units)
     if best.verdict is Verdict.SUPPORTED:
@@ -103,6 +105,26 @@ def _settled(best: UnitRuling, rulings: list[UnitRuling], claim: Scan, units: Un
         if other.verdict is Verdict.UNRESOLVED and other.unit is not best.unit and other.own > best.own + 0.15:
             return other
     return best
+
+
+_AVERAGING = frozenset("average mean averages averaging typically usually generally always consistently".split())
+
+
+def _widened(claim: Scan, units: Units) -> UnitRuling | None:
+    """ "On average ten times" where the source has the figure only as a maximum ("up to 10 times"), and speaks of the claim's names there."""
+    wanted = [t.value for t in claim.quantities if t.value is not None and t.value.unit in {"ratio", "percent", "points"}]
+    if not claim.words & _AVERAGING or len(wanted) != 1 or len(claim.quantities) != 1 or not claim.names:
+        return None
+    for unit in units.items:
+        at_most = [t for t in unit.scanned.quantities if t.value is not None and t.value.relation is Relation.UP_TO]
+        found = next((t for t in at_most if t.value is not None and agree(wanted[0], t.value) is Agreement.QUALIFIED), None)
+        context = scan(" ; ".join((units.items[0].plain, unit.around, unit.before, unit.plain)))  # the first unit of a paper is its title
+        if found is None or unit.scanned.words & _AVERAGING or not all(any(n.key == t.key for t in context.names) for n in claim.names):
+            continue
+        word = min(claim.words & _AVERAGING)
+        said = f.Finding("scope", f.QUALIFIES, f"“{word}” {wanted[0].raw}", shown(found.value or wanted[0]), "a maximum is not an average")
+        return UnitRuling(unit, Verdict.QUALIFIED, 0.0, 0.0, (said,), ())
+    return None
 
 
 _PLACES = frozenset("abstract introduction section sec table tab figure fig appendix conclusion summary text paper here".split())

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 from sovereign.kernel.language import lexicon as lex
-from sovereign.kernel.language.scan import Scan, Token
+from sovereign.kernel.language.scan import Scan, Token, scan
 from sovereign.kernel.language.words import negated_pair, opposite, polarity
 from sovereign.kernel.verify.align import Aligned, binding
 from sovereign.kernel.verify.findings.base import (
+    CONTRADICTS,
     OPEN,
     Finding,
     near_pair,
@@ -55,6 +56,28 @@ def negations(aligned: Aligned) -> list[Finding]:
 
 
 _DENYING_NOUNS = frozenset("failure failures lack absence inability unable unsuccessful impossible shortage".split())
+SAME_OBJECT = "of the same object"
+_UNTOUCHED = frozenset("unchanged unaffected unaltered untouched intact".split())
+_CHANGES = frozenset("change changes changed alter alters altered affect affects affected modify modifies modified".split())
+
+
+def untouched(aligned: Aligned) -> list[Finding]:
+    """ "X leaves the outputs unchanged" where the source says that X, or what it was said to do before, changes the outputs."""
+    claim, source = aligned.claim, aligned.source
+    said = next((t for t in claim.content if t.low in _UNTOUCHED and not t.negated), None)
+    at = next((j for j, t in enumerate(source.content) if t.low in _CHANGES and not t.negated), None)
+    if said is None or at is None or aligned.columns is not None:
+        return []
+    used = {p for partners in aligned.partners for p in partners}
+    subject, thing = source.content[:at], [j for j in range(at + 1, len(source.content)) if not source.content[j].weak]
+    named = all(aligned.strength[i] > 0.0 for i, t in enumerate(claim.content) if t.kind == "n")
+    spoken = scan(f"{aligned.unit.around} {aligned.unit.before}").stems
+    own = bool(subject) and all(t.key in spoken or any(t.key == n.key for n in claim.names) for t in subject if not t.weak)
+    if not thing or not set(thing) <= used or not named or not own:
+        return []
+    return [Finding("negation", CONTRADICTS, f"“{said.text}”", f"“{source.content[at].text}”", SAME_OBJECT)]
+
+
 # Words that only deny; "lack", "fails" and their kind also say what happens, and may be said otherwise.
 _PLAIN = frozenset("not no never without neither nor none cannot n't don't doesn't didn't isn't aren't wasn't weren't can't won't".split())
 _EMPTY = frozenset("unchanged unaffected free zero absent absence instead lossless constant same except only".split())
