@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sovereign.errors import LabInput
 from sovereign.lab.caching import kernel
-from sovereign.lab.caching.events import Events
+from sovereign.lab.caching.events import Events, from_sets
 from sovereign.lab.caching.simulate import LFRU_DECAY, next_use
 
 STAGING = 2  # streamed experts pass through a double buffer
@@ -214,6 +214,11 @@ def run(events: Events, strategy: Strategy, costs: Costs, *, feedback: int = FEE
     scratch = [np.zeros(max(total, 1), np.int32) for _ in range(3)]
     kernel.timeline(trace, rules, state, held, *scratch, step_s, stall_s)
     return _outcome(events, strategy, costs, step_s, stall_s, state.tally, len(held), spent)
+
+
+def compile_ahead() -> None:
+    """Compiles the loops on a trace of one event: half a minute on a new machine, which a study spends while its model trains."""
+    run(from_sets([[0]], layers=1, experts=2), Strategy("compile_ahead", key="lru", slots=1), Costs(bandwidth=1e9, expert_bytes=1))
 
 
 def outlook_of(strategy: Strategy, steps: int, total: int) -> NDArray[np.float32]:

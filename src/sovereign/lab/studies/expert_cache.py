@@ -10,6 +10,7 @@ offloader reaches any saving by lowering its slots. Imports the lab; torch only 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,7 @@ class ExpertCache:
 
     def run(self, context: Context) -> Outcome:
         """Raises LabInput, UnknownName, NotFound or MissingExtra for what cannot be run."""
+        from sovereign.lab.caching import timeline
         from sovereign.lab.studies import (
             cache_figures,
             cache_grid,
@@ -95,7 +97,10 @@ class ExpertCache:
             marks[name] = time.perf_counter() - clock - sum(marks.values())
 
         with one_thread(plan.device):
+            compiler = threading.Thread(target=timeline.compile_ahead)
+            compiler.start()
             trained = cache_setup.make_trained(plan, context.seed, context.progress)
+            compiler.join()
             lap("model_traces_predictors")
             cells = cache_settings.published_cells(plan, context.seed, context.progress)
             cells += cache_settings.replay_cells(plan, context.seed)
