@@ -4,12 +4,13 @@ language reading; refuses to give a verdict. Words are matched by stem, synonym 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from sovereign.kernel.language import lexicon as lex
 from sovereign.kernel.language.naming import specialises
 from sovereign.kernel.language.scan import Scan, Token, scan
 from sovereign.kernel.language.words import SIDES, polarity, same_meaning
-from sovereign.kernel.verify.layout import Layout, order_ratio
+from sovereign.kernel.verify.layout import Layout, order_ratio, parts_of
 from sovereign.kernel.verify.units import Unit
 
 EXACT, SYNONYM, INHERITED = 1.0, 0.9, 0.75
@@ -29,6 +30,16 @@ class Aligned:
     strength: list[float]
     inherited: list[bool]
     columns: list[int] | None  # table column per source content token
+
+    @cached_property
+    def used(self) -> frozenset[int]:
+        """Indices of source.content that some word of the claim says."""
+        return frozenset(j for partners in self.partners for j in partners)
+
+    @cached_property
+    def parts(self) -> tuple[list[int], list[int]]:
+        """Which of the statements set side by side each content token belongs to, of claim and source (layout.parts_of)."""
+        return parts_of(self.claim), parts_of(self.source)
 
     @property
     def coverage(self) -> float:

@@ -70,8 +70,7 @@ def verify_claim(claim: Claim, documents: Sequence[tuple[str, Document]], *, ext
     parts = split_claims(claim.text)
     several = len(sentences(claim.text)) > 1  # of two sentences each must be said; of two clauses one passage may say both
     if len(parts) > 1 and (several or whole.verdict is not Verdict.SUPPORTED) and ordered:
-        rows = any(_is_row(e.span, document) for e in whole.evidence for _, document in ordered)
-        whole = _compound(claim, whole, [(p, _judge(make_claim(p), ordered, extra)) for p in parts], rows=rows)
+        whole = _compound(claim, whole, [(p, _judge(make_claim(p), ordered, extra)) for p in parts], [d for _, d in ordered])
     return _calibrated(claim, whole)
 
 
@@ -186,16 +185,16 @@ def _ruling(
 
 
 def _is_row(span: Span | None, document: Document) -> bool:
-    """The span is a row of a table: two statements about two rows are not contradicted by either row."""
+    """The span is a row of a table of this document."""
     if span is None or span.doc_sha256 != document.sha256:
         return False
     return span.quote.startswith("|") or any(p.table is not None and p.start <= span.start < p.end for p in document.passages)
 
 
-def _compound(claim: Claim, whole: Ruling, parts: list[tuple[str, Ruling]], *, rows: bool) -> Ruling:
+def _compound(claim: Claim, whole: Ruling, parts: list[tuple[str, Ruling]], documents: Sequence[Document]) -> Ruling:
     """A text with several statements: contradicted by one contradicted part, supported only when every part is; the reason names the part.
 
-    rows: the evidence on the whole text is a row of a table.
+    A row of a table contradicts the whole only when it contradicts a part: two statements may be about two rows.
     """
     checkable = [(t, r) for t, r in parts if r.verdict is not Verdict.NOT_CHECKABLE]
     if not checkable:
@@ -204,8 +203,10 @@ def _compound(claim: Claim, whole: Ruling, parts: list[tuple[str, Ruling]], *, r
     worst = min(checkable, key=lambda x: order.index(x[1].verdict))
     verdict = worst[1].verdict
     together = verdict is not Verdict.SUPPORTED or len(sentences(claim.text)) == 1
-    if whole.verdict is Verdict.CONTRADICTED and together and not (rows and verdict is not Verdict.CONTRADICTED):
-        return whole
+    if whole.verdict is Verdict.CONTRADICTED and together:
+        by_row = any(_is_row(e.span, document) for e in whole.evidence for document in documents)
+        if verdict is Verdict.CONTRADICTED or not by_row:
+            return whole
     if verdict is Verdict.NOT_FOUND and any(r.verdict is not Verdict.NOT_FOUND for _, r in checkable):
         verdict = Verdict.UNRESOLVED
     if verdict is Verdict.SUPPORTED and len(checkable) < len(parts):

@@ -292,12 +292,11 @@ def _check_shift(claim: Scan, grid: Grid, entities: list[Mention], column: int) 
     if old is None or new is None or old.low == new.low:
         return None
     stated = [figures["from"], figures["to"]]
-    fits = [abs(v.low - cell.low) <= tolerance(v) * (1 + 1e-6) + 1e-9 for v, cell in zip(stated, (old, new), strict=True)]
-    turned = [abs(v.low - cell.low) <= tolerance(v) * (1 + 1e-6) + 1e-9 for v, cell in zip(stated, (new, old), strict=True)]
-    holds = all(fits) and (new.low > old.low) == (moves == {"up"})
+    fits, turned = (all(_near(v, v.low, cell.low) for v, cell in zip(stated, cells, strict=True)) for cells in ((old, new), (new, old)))
+    holds = fits and (new.low > old.low) == (moves == {"up"})
     line = f"{grid.attributes[column]}: {grid.entities[base[0].index]} {old.raw}, {grid.entities[other.index]} {new.raw}"
     said = f"from {stated[0].raw} to {stated[1].raw}"
-    return _settled(int(holds), int(not holds and (all(fits) or all(turned))), line, grid.units[other.index], "direction", said)
+    return _settled(int(holds), int(not holds and (fits or turned)), line, grid.units[other.index], "direction", said)
 
 
 def _margin(claim: Scan, a: Value, b: Value, labels: list[str]) -> bool:
@@ -314,9 +313,14 @@ def _margin(claim: Scan, a: Value, b: Value, labels: list[str]) -> bool:
                 if value.unit in {"percent", "ratio", ""}
                 else []
             )
-        if not any(abs(abs(value.low) - o) <= tolerance(value) * (1 + 1e-6) + 1e-9 for o in options):
+        if not any(_near(value, abs(value.low), o) for o in options):
             return False
     return True
+
+
+def _near(value: Value, number: float, cell: float) -> bool:
+    """`number`, read from `value`, is the cell's within the rounding of how the value was written."""
+    return abs(number - cell) <= tolerance(value) * (1 + 1e-6) + 1e-9
 
 
 def _check_average(claim: Scan, grid: Grid, columns: list[int]) -> TableRuling | None:
@@ -328,7 +332,7 @@ def _check_average(claim: Scan, grid: Grid, columns: list[int]) -> TableRuling |
     if len(numbers) < 2 or len(numbers) != len(column):
         return None
     mean = sum(numbers) / len(numbers)
-    good = abs(mean - wanted.low) <= tolerance(wanted) * (1 + 1e-6) + 1e-9
+    good = _near(wanted, wanted.low, mean)
     line = f"{grid.attributes[columns[0]]}: the mean of {len(numbers)} rows is {mean:.4g}"
     return _settled(int(good), int(not good), line, grid.units[0], "value", wanted.raw)
 

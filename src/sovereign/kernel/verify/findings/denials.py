@@ -68,7 +68,7 @@ def untouched(aligned: Aligned) -> list[Finding]:
     at = next((j for j, t in enumerate(source.content) if t.low in _CHANGES and not t.negated), None)
     if said is None or at is None or aligned.columns is not None:
         return []
-    used = {p for partners in aligned.partners for p in partners}
+    used = aligned.used
     subject, thing = source.content[:at], [j for j in range(at + 1, len(source.content)) if not source.content[j].weak]
     named = all(aligned.strength[i] > 0.0 for i, t in enumerate(claim.content) if t.kind == "n")
     spoken = scan(f"{aligned.unit.around} {aligned.unit.before}").stems
@@ -107,7 +107,7 @@ def _denied_by_word(token: Token, aligned: Aligned, partners: tuple[int, ...]) -
 def opposites(aligned: Aligned) -> list[Finding]:
     """A word of the claim that the source does not say, where the source says its opposite of the same things."""
     near_claim, near_source = near_pair(aligned)
-    used = {j for p in aligned.partners for j in p}
+    used = aligned.used
     findings = []
     for i, token in enumerate(aligned.claim.content):
         if token.kind != "w" or polarity(token.low) not in {"", "same"}:

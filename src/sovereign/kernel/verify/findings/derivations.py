@@ -62,9 +62,14 @@ def _rest(aligned: Aligned, at: int, value: Value) -> str | None:
             and v.unit == "percent"
             and v.low > 0
             and re.match(r"\s*(?:of|as)\b", aligned.source.text[token.end : token.end + 6])
-        ) and abs(100.0 - v.low - value.low) <= 0.5 * 10.0 ** -(value.decimals or 0) + 1e-9:
+        ) and _makes_whole(v, value):
             return f"{token.text} of the whole leaves {value.raw}"
     return None
+
+
+def _makes_whole(part: Value, rest: Value) -> bool:
+    """The two percentages make 100 %, within the rounding of the second."""
+    return abs(100.0 - part.low - rest.low) <= 0.5 * 10.0 ** -(rest.decimals or 0) + 1e-9
 
 
 def _left_over(aligned: Aligned, value: Value) -> str | None:
@@ -74,7 +79,7 @@ def _left_over(aligned: Aligned, value: Value) -> str | None:
         v, after = token.value, source[at + 1] if at + 1 < len(source) else None
         if v is None or v.unit != "percent" or v.low <= 0 or after is None or polarity(after.low) != "down":
             continue
-        if abs(100.0 - v.low - value.low) <= 0.5 * 10.0 ** -(value.decimals or 0) + 1e-9:
+        if _makes_whole(v, value):
             return f"{token.text} {after.text} leaves {100.0 - v.low:g} %"
     return None
 

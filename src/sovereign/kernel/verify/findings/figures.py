@@ -23,7 +23,7 @@ from sovereign.kernel.verify.findings.base import (
     with_head,
 )
 from sovereign.kernel.verify.findings.derivations import derive
-from sovereign.kernel.verify.layout import Layout, head_of, parts_of
+from sovereign.kernel.verify.layout import Layout, head_of
 from sovereign.kernel.verify.values import Agreement, agree, shown
 from sovereign.records import Relation, Value
 
@@ -77,7 +77,7 @@ def crossed(aligned: Aligned, bound: Bound) -> list[Finding]:
     """Two figures of one kind in two statements of the claim and of the source, whose companions changed places ("1.5 at 4K and 17.6 at 64K")."""
     if aligned.columns is not None or "respectively" in aligned.source.words | aligned.claim.words:
         return []
-    mine, theirs = parts_of(aligned.claim), parts_of(aligned.source)
+    mine, theirs = aligned.parts
     claim = aligned.claim.content
     if max(mine, default=0) == 0 or max(theirs, default=0) == 0:
         return []
@@ -114,22 +114,18 @@ def _over_another(sentence: Scan) -> bool:
 def mixed(aligned: Aligned, bound: Bound) -> list[Finding]:
     """One statement of the claim made of two that the source sets side by side: the figure of the first and a word of the later one, or the figure of
     the later one and a name or an ordinal of the first for which the later one has its own."""
-    if (
-        aligned.columns is not None
-        or aligned.claim.words & _COMPARING
-        or _over_another(aligned.claim)
-        or max(parts_of(aligned.claim), default=0) > 0
-    ):
+    if aligned.columns is not None or aligned.claim.words & _COMPARING or _over_another(aligned.claim):
         return []
-    theirs, claim, source = parts_of(aligned.source), aligned.claim.content, aligned.source.content
-    if max(theirs, default=0) == 0:
+    mine, theirs = aligned.parts
+    claim, source = aligned.claim.content, aligned.source.content
+    if max(mine, default=0) > 0 or max(theirs, default=0) == 0:
         return []
     figures = [j for i, j in bound.to.items() if not is_setting(aligned.claim, claim[i])]
     figures += [p for k, t in enumerate(claim) if t.text.isdigit() for p in aligned.partners[k] if len(aligned.partners[k]) == 1]
     if not figures or len({theirs[j] for j in figures}) > 1:
         return []
     here = theirs[figures[0]]
-    used = {p for partners in aligned.partners for p in partners}
+    used = aligned.used
     for i, j in bound.to.items():
         if (head := head_of(aligned.claim, claim[i])) and theirs[j] != here:
             taken = set(bound.to.values())
@@ -246,7 +242,7 @@ def _of_another_kind(aligned: Aligned, token: Token, j: int, layout: Layout) -> 
     if aligned.columns is not None or aligned.order >= PARALLEL:
         return False
     kinds = {kind_of_percent(aligned.claim, token), kind_of_percent(aligned.source, other)} - {""}
-    used = {p for partners in aligned.partners for p in partners}
+    used = aligned.used
     return len(kinds) > 1 or any(aligned.source.content[k].kind == "n" and k not in used for k in layout.companions(j))
 
 
@@ -301,7 +297,7 @@ def _stands_elsewhere(aligned: Aligned, at: int, j: int, rivals: list[int], layo
         return None  # what it was before does not stand with what changed it
     mine = Layout(aligned.claim)
     several = len(mine.numbered) > 1
-    used = {p for partners in aligned.partners for p in partners}
+    used = aligned.used
     if layout.columns is None and not any(
         k not in used and not t.weak and not polarity(t.low) for k in layout.companions(j) for t in (aligned.source.content[k],)
     ):

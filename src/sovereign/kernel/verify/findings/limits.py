@@ -14,7 +14,6 @@ from sovereign.kernel.verify.findings.base import (
     Bound,
     Finding,
 )
-from sovereign.kernel.verify.layout import parts_of
 
 
 def hedges(aligned: Aligned) -> list[Finding]:
@@ -66,7 +65,7 @@ def _same_scope(word: str, source: frozenset[str]) -> bool:
 def _over(aligned: Aligned, cues: frozenset[str], reach: int = 3) -> list[tuple[str, str]]:
     """(cue, head): cues of the source one of whose next `reach` content words the claim says."""
     out = []
-    holders = {j for p in aligned.partners for j in p}
+    holders = aligned.used
     for token in aligned.source.tokens:
         if token.low not in cues or token.kind != "w":
             continue
@@ -86,10 +85,10 @@ def settings_dropped(aligned: Aligned, bound: Bound) -> list[Finding]:
     if match is None or aligned.claim.text[: match.end()].lower() == match.group().lower():
         return []
     inside = [j for j, t in enumerate(aligned.source.content) if t.end <= match.end() and not t.weak]
-    parts = parts_of(aligned.source)
+    parts = aligned.parts[1]
     if bound.to and all(parts[j] > 0 for j in bound.to.values()):
         return []  # it opens another statement of the sentence
-    used = {p for partners in aligned.partners for p in partners} | set(bound.to.values())
+    used = aligned.used | set(bound.to.values())
     missing = [j for j in inside if j not in used]
     if len(inside) >= 2 and len(missing) >= 0.6 * len(inside):
         return [Finding("condition", QUALIFIES, "it without a setting", f"“{match.group().rstrip(',')}”")]
@@ -130,7 +129,7 @@ def circumstances(aligned: Aligned) -> list[Finding]:
     """What a statement rests on: a rate per another thing, a cause that the source does not give, words that the source only reports or supposes."""
     out = []
     mine, theirs = _per(aligned.claim), _per(aligned.source)
-    used = {p for partners in aligned.partners for p in partners}
+    used = aligned.used
     for i in mine:
         if theirs and not aligned.partners[i] and aligned.strength[i] == 0.0 and any(j not in used for j in theirs):
             other = next(j for j in theirs if j not in used)

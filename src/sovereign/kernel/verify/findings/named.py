@@ -16,7 +16,7 @@ from sovereign.kernel.verify.findings.base import (
 def named(aligned: Aligned) -> list[Finding]:
     """Names of the claim that neither the unit nor its surroundings give, with the name that stands in their place."""
     near_claim, near_source = near_pair(aligned)
-    used = {j for p in aligned.partners for j in p}
+    used = aligned.used
     findings = []
     free = [j for j, t in enumerate(aligned.source.content) if t.kind == "n" and j not in used and not _continues(aligned.source, j, used)]
     around = [t.text for t in scan(aligned.unit.around).names] if aligned.unit.around else []
@@ -52,7 +52,7 @@ def _governed_alike(aligned: Aligned, a: Token, b: Token) -> bool:
     return name_slot(aligned.claim, a) == name_slot(aligned.source, b)
 
 
-def _continues(sentence: Scan, j: int, used: set[int]) -> bool:
+def _continues(sentence: Scan, j: int, used: frozenset[int]) -> bool:
     """A name right behind a name that is matched belongs to it ("Nano 30B-A3B")."""
     before = sentence.content[j - 1] if j else None
     return before is not None and before.kind == "n" and j - 1 in used and sentence.text[before.end : sentence.content[j].start] == " "

@@ -247,7 +247,7 @@ def subjects(aligned: Aligned) -> list[Finding]:
     ):
         return [Finding("subject", OPEN, f"“{phrase(aligned.claim, frozenset(mine))}”", f"it of another ({topic})")]
     theirs = [j for j in _opening(aligned.source) if aligned.source.content[j].low not in _STANDING_IN]
-    used = {p for partners in aligned.partners for p in partners}
+    used = aligned.used
     if not theirs or any(j in used for j in theirs) or (theirs[0] > 0 and aligned.source.content[theirs[0]].kind != "n"):
         return []
     return [Finding("subject", OPEN, f"“{phrase(aligned.claim, frozenset(mine))}”", phrase(aligned.source, frozenset(theirs)))]
@@ -337,7 +337,7 @@ def _goes_on(source: Scan, cut: int) -> bool:
 def attributes(aligned: Aligned) -> list[Finding]:
     """A word that the source only says of another name, right before it ("the calibrated KIVI-4"), and the claim of its own subject."""
     source = aligned.source
-    used = {p for partners in aligned.partners for p in partners}
+    used = aligned.used
     for i, token in enumerate(aligned.claim.content):
         if token.kind != "w" or token.weak or polarity(token.low) or len(aligned.partners[i]) != 1 or not token.low.endswith("ed"):
             continue

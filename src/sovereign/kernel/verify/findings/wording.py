@@ -18,7 +18,7 @@ from sovereign.kernel.verify.values import Agreement, agree
 def wording(aligned: Aligned) -> list[Finding]:
     """Content words of the claim that neither the unit nor its surroundings say. A measured thing, or a word in another's place, carries a note."""
     out = []
-    used = {j for p in aligned.partners for j in p}
+    used = aligned.used
     for token in aligned.claim.content:
         key = f"#{token.value.low:g}" if token.value is not None else token.key
         if key in aligned.unit.siblings and not any(t.key == token.key and t.kind != "q" for t in aligned.source.content):
@@ -61,7 +61,7 @@ _VAGUE = frozenset(
 )
 
 
-def _in_its_place(aligned: Aligned, at: int, used: set[int]) -> Token | None:
+def _in_its_place(aligned: Aligned, at: int, used: frozenset[int]) -> Token | None:
     """The unmatched source word between the partners of the claim word's two neighbours: a substitution."""
     content, source = aligned.claim.content, aligned.source.content
     left = aligned.partners[at - 1] if at > 0 else ()
