@@ -116,14 +116,7 @@ class Residency:
             st.order[e] = float(st.clock[0])
             st.clock[0] += 1
             st.score[e] = kernel.retention(e, i + 1, ru, st)
-        arriving = []
-        for k in range(int(st.used[group])):
-            e = int(st.slots[group, k])
-            st.score[e] = kernel.retention(e, i + 1, ru, st)
-            if st.ready[e] > NOW and st.needed[e] != self.stamp:
-                st.score[e] = 2e15
-                st.needed[e] = self.stamp
-                arriving.append(e)
+        kernel.rescore(group, i + 1, NOW, self.stamp, ru, st)
         free = ru.capacity - int(st.used[group])
         candidates, victims = self._scratch
         admitted, gone = kernel.seat(group, self.stamp, missed, len(wanted), candidates, victims, ru, st)
