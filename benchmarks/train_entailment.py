@@ -421,10 +421,11 @@ def observed(args: argparse.Namespace) -> None:
     cases = science.cited(args.data, "train")
     third = {case.claim: k for case, k in zip(cases, thirds(cases), strict=True)}
     few = 60 if args.smoke else None
+    sets = {"cited": cases, "retrieved": science.retrieved(args.data, "train")}
     seen: dict[str, list[list[dict[str, Any]]]] = {"cited": [], "retrieved": [], "written": []}
     for part in PARTS:
         scorer = scorer_of(delta_of(args.work / f"science_{part}.safetensors"))
-        for name, found in (("cited", cases), ("retrieved", science.retrieved(args.data, "train"))):
+        for name, found in sets.items():
             mine = [c for c in found if third[c.claim] == int(part)][:few]
             seen[name].append([asdict(s) for s in observe(scorer, mine)])
     delta = delta_of(*(args.work / f"science_{part}.safetensors" for part in PARTS))

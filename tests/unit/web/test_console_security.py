@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from tests.owner_support import PASSPHRASE, plant
 from tests.web_support import TOKEN, Browser
 
-from sovereign import gate, wiring
+from sovereign import gate
 from sovereign.kernel.review import Choice
 from sovereign.settings import Settings, load
 from sovereign.store.workspace import Workspace
@@ -33,13 +32,6 @@ XSS = (
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return load(tmp_path / "ws", offline=True)
-
-
-@pytest.fixture
-def ws(settings: Settings) -> Iterator[Workspace]:
-    with wiring.workspace(settings) as held:
-        gate.create_key(held, PASSPHRASE, owner="Ada Owner")
-        yield held
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -63,13 +62,6 @@ def settings(tmp_path: Path) -> Settings:
     home.mkdir()
     (home / "sovereign.toml").write_text('default_library = false\nsources = ["local"]\n')
     return load(home, offline=True)
-
-
-@pytest.fixture
-def ws(settings: Settings) -> Iterator[Workspace]:
-    with wiring.workspace(settings) as held:
-        gate.create_key(held, PASSPHRASE, owner="Ada Owner")
-        yield held
 
 
 @pytest.fixture
